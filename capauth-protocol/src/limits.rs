@@ -1,0 +1,55 @@
+//! How much of anything is accepted. Lengths of text are in bytes of UTF-8.
+
+/// Bytes in the body of a request.
+pub const MAX_BODY: usize = 256 * 1024;
+
+/// Bytes of `client_nonce`, which is base64.
+pub const MAX_CLIENT_NONCE: usize = 128;
+
+/// Bytes of a service name: the longest host name there is.
+pub const MAX_SERVICE: usize = 253;
+
+/// Bytes of an origin, `scheme://host[:port]`.
+pub const MAX_ORIGIN: usize = 300;
+
+/// Bytes of an armored signature.
+pub const MAX_SIGNATURE: usize = 64 * 1024;
+
+/// Bytes of a certificate once its armor is taken off.
+pub const MAX_PUBLIC_KEY: usize = 64 * 1024;
+
+/// Bytes of an armored certificate: [`MAX_PUBLIC_KEY`] in base64, with line ends, headers and some room.
+pub const MAX_PUBLIC_KEY_TEXT: usize = 96 * 1024;
+
+/// Bytes of the claims object in its canonical form.
+pub const MAX_CLAIMS_JSON: usize = 8 * 1024;
+
+/// Bytes of an enrolment code.
+pub const MAX_ENROLLMENT_CODE: usize = 128;
+
+/// Bytes of a fingerprint as somebody typed it, spaces and `0x` included.
+pub const MAX_FINGERPRINT_TEXT: usize = 128;
+
+/// Bytes of a nonce as sent. A proper one has 36.
+pub const MAX_NONCE_TEXT: usize = 64;
+
+/// Bytes of `capauth_version`.
+pub const MAX_VERSION: usize = 16;
+
+/// Bytes of the path to return to after a login.
+pub const MAX_REDIRECT: usize = 2048;
+
+/// Bytes of a group's name.
+pub const MAX_GROUP_NAME: usize = 64;
+
+/// Groups in one request.
+pub const MAX_GROUPS: usize = 64;
+
+/// Containers inside one another in a JSON document.
+pub const MAX_JSON_DEPTH: usize = 32;
+
+/// Values in a JSON document, containers and scalars counted alike.
+pub const MAX_JSON_VALUES: usize = 10_000;
+
+/// Seconds for which a challenge may be answered.
+pub const NONCE_TTL_SECONDS: u64 = 60;

@@ -1,0 +1,294 @@
+//! What clients send, checked as it is read.
+//!
+//! Unknown members are ignored, `null` counts as absent. Every text is held against its length first and its
+//! characters second, and a refusal names the member without repeating what was in it.
+
+mod members;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+pub(crate) use members::has_control_characters;
+use members::{Members, Text};
+
+use crate::limits::{
+    MAX_CLAIMS_JSON, MAX_CLIENT_NONCE, MAX_ENROLLMENT_CODE, MAX_FINGERPRINT_TEXT, MAX_GROUP_NAME, MAX_GROUPS,
+    MAX_NONCE_TEXT, MAX_ORIGIN, MAX_PUBLIC_KEY_TEXT, MAX_REDIRECT, MAX_SERVICE, MAX_SIGNATURE,
+};
+use crate::{ErrorCode, Fingerprint, Json, Nonce, Refusal, VERSION};
+
+/// The body of `POST /challenge`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChallengeRequest {
+    /// Who wants to log in.
+    pub fingerprint: Fingerprint,
+    /// The client's own nonce, in base64. Whether it may be absent is for the endpoint to decide.
+    pub client_nonce: Option<String>,
+    /// The service that the login is for; empty when absent.
+    pub requested_service: String,
+    /// The page's origin, which asks for a payload of version 2; `None` when absent or empty.
+    pub origin: Option<String>,
+}
+
+impl ChallengeRequest {
+    /// A request for a challenge of version 1 for the server's own service.
+    pub fn new(fingerprint: Fingerprint) -> Self {
+        Self { fingerprint, client_nonce: None, requested_service: String::new(), origin: None }
+    }
+
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::PayloadTooLarge`], [`ErrorCode::InvalidRequest`], [`ErrorCode::UnsupportedVersion`],
+    /// [`ErrorCode::InvalidFingerprint`].
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let mut members = Members::parse(body)?;
+        members.version()?;
+        let (fingerprint, _) = fingerprint(&mut members)?;
+        Ok(Self {
+            fingerprint,
+            client_nonce: client_nonce(&mut members)?,
+            requested_service: members
+                .text("requested_service", MAX_SERVICE, Text::Line)?
+                .unwrap_or_default(),
+            origin: members.filled("origin", MAX_ORIGIN, Text::Line)?,
+        })
+    }
+}
+
+impl Serialize for ChallengeRequest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("capauth_version", VERSION)?;
+        map.serialize_entry("fingerprint", &self.fingerprint)?;
+        entry(&mut map, "client_nonce", self.client_nonce.as_deref())?;
+        entry(&mut map, "requested_service", Some(&self.requested_service))?;
+        entry(&mut map, "origin", self.origin.as_deref())?;
+        map.end()
+    }
+}
+
+/// The body of `POST /verify`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VerifyRequest {
+    /// Who logs in.
+    pub fingerprint: Fingerprint,
+    /// The fingerprint in the client's spelling, which is what stands in the payload of the claims.
+    pub fingerprint_as_sent: String,
+    /// Which challenge is answered.
+    pub nonce: Nonce,
+    /// The nonce in the client's spelling.
+    pub nonce_as_sent: String,
+    /// The armored signature over the payload of the challenge.
+    pub nonce_signature: String,
+    /// What the person asserts: an object, and `None` when absent, null or empty.
+    pub claims: Option<Json>,
+    /// The armored signature over the claims; empty when absent.
+    pub claims_signature: String,
+    /// The armored certificate, to enrol it or to bring it up to date; `None` when absent or empty.
+    pub public_key: Option<String>,
+    /// What lets a new key enrol; `None` when absent or empty.
+    pub enrollment_code: Option<String>,
+    /// The path to return to; `None` when absent or empty. It is not yet checked to be a path.
+    pub redirect: Option<String>,
+}
+
+impl VerifyRequest {
+    /// An answer to a challenge, without claims and for a key that is enrolled.
+    pub fn new(fingerprint: Fingerprint, nonce: Nonce, nonce_signature: impl Into<String>) -> Self {
+        Self {
+            fingerprint,
+            fingerprint_as_sent: fingerprint.to_string(),
+            nonce,
+            nonce_as_sent: nonce.to_string(),
+            nonce_signature: nonce_signature.into(),
+            claims: None,
+            claims_signature: String::new(),
+            public_key: None,
+            enrollment_code: None,
+            redirect: None,
+        }
+    }
+
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::PayloadTooLarge`], [`ErrorCode::InvalidRequest`], [`ErrorCode::UnsupportedVersion`],
+    /// [`ErrorCode::InvalidFingerprint`], [`ErrorCode::InvalidNonce`].
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let mut members = Members::parse(body)?;
+        members.version()?;
+        let (fingerprint, fingerprint_as_sent) = fingerprint(&mut members)?;
+        let nonce_as_sent = members.required("nonce", MAX_NONCE_TEXT, Text::Line)?;
+        let nonce = nonce_as_sent.parse().map_err(|_| {
+            Refusal::new(ErrorCode::InvalidNonce, "ask for a new challenge and sign that one")
+        })?;
+        Ok(Self {
+            fingerprint,
+            fingerprint_as_sent,
+            nonce,
+            nonce_as_sent,
+            nonce_signature: members.required("nonce_signature", MAX_SIGNATURE, Text::Armor)?,
+            claims: claims(&mut members)?,
+            claims_signature: members
+                .text("claims_signature", MAX_SIGNATURE, Text::Armor)?
+                .unwrap_or_default(),
+            public_key: members.filled("public_key", MAX_PUBLIC_KEY_TEXT, Text::Armor)?,
+            enrollment_code: members.filled("enrollment_code", MAX_ENROLLMENT_CODE, Text::Line)?,
+            redirect: members.filled("redirect", MAX_REDIRECT, Text::Line)?,
+        })
+    }
+}
+
+/// Claims, keys and codes stay out of logs.
+impl fmt::Debug for VerifyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyRequest")
+            .field("fingerprint", &self.fingerprint)
+            .field("nonce", &self.nonce)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Serialize for VerifyRequest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("capauth_version", VERSION)?;
+        map.serialize_entry("fingerprint", &self.fingerprint_as_sent)?;
+        map.serialize_entry("nonce", &self.nonce_as_sent)?;
+        map.serialize_entry("nonce_signature", &self.nonce_signature)?;
+        if let Some(claims) = &self.claims {
+            map.serialize_entry("claims", claims)?;
+        }
+        entry(&mut map, "claims_signature", Some(&self.claims_signature))?;
+        entry(&mut map, "public_key", self.public_key.as_deref())?;
+        entry(&mut map, "enrollment_code", self.enrollment_code.as_deref())?;
+        entry(&mut map, "redirect", self.redirect.as_deref())?;
+        map.end()
+    }
+}
+
+/// A body that names a key, such as those of an administrator's calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct FingerprintRequest {
+    /// The key.
+    pub fingerprint: Fingerprint,
+}
+
+impl FingerprintRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::PayloadTooLarge`], [`ErrorCode::InvalidRequest`], [`ErrorCode::InvalidFingerprint`].
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let mut members = Members::parse(body)?;
+        members.version()?;
+        fingerprint(&mut members).map(|(fingerprint, _)| Self { fingerprint })
+    }
+}
+
+/// The body of `PUT /keys/{fingerprint}/groups`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GroupsRequest {
+    /// All groups that the key is to have, in the order sent, none twice; it may be empty.
+    pub groups: Vec<String>,
+}
+
+impl GroupsRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::PayloadTooLarge`], [`ErrorCode::InvalidRequest`].
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let mut members = Members::parse(body)?;
+        members.version()?;
+        let Some(Json::Array(names)) = members.take("groups") else {
+            return Err(invalid("`groups` is missing or not a list"));
+        };
+        if names.len() > MAX_GROUPS {
+            return Err(invalid(format!("`groups` has more than {MAX_GROUPS} names")));
+        }
+        let distinct: BTreeSet<_> = names.iter().filter_map(Json::as_str).collect();
+        if distinct.len() != names.len() {
+            return Err(invalid("`groups` holds something other than text, or a name twice"));
+        }
+        if !names.iter().filter_map(Json::as_str).all(is_group_name) {
+            return Err(invalid(format!(
+                "`groups`: a name has 1 to {MAX_GROUP_NAME} letters, digits and characters of . _ : @ / -"
+            )));
+        }
+        let groups = names.iter().filter_map(Json::as_str).map(String::from).collect();
+        Ok(Self { groups })
+    }
+}
+
+fn is_group_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@/-".contains(&byte);
+    (1..=MAX_GROUP_NAME).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn invalid(description: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, description)
+}
+
+/// Writes a text unless it is absent or empty, which mean the same.
+fn entry<M: SerializeMap>(map: &mut M, name: &'static str, text: Option<&str>) -> Result<(), M::Error> {
+    match text {
+        Some(text) if !text.is_empty() => map.serialize_entry(name, text),
+        _ => Ok(()),
+    }
+}
+
+/// The fingerprint, and how it was spelled.
+fn fingerprint(members: &mut Members) -> Result<(Fingerprint, String), Refusal> {
+    let text = members.required("fingerprint", MAX_FINGERPRINT_TEXT, Text::Line)?;
+    let fingerprint = text.parse().map_err(|_| {
+        Refusal::new(ErrorCode::InvalidFingerprint, "a fingerprint has 40 or 64 hexadecimal digits")
+    })?;
+    Ok((fingerprint, text))
+}
+
+fn client_nonce(members: &mut Members) -> Result<Option<String>, Refusal> {
+    let nonce = members.text("client_nonce", MAX_CLIENT_NONCE, Text::Line)?;
+    match nonce {
+        Some(text) if !is_base64(&text) => Err(invalid("`client_nonce` is not base64")),
+        nonce => Ok(nonce),
+    }
+}
+
+/// Base64 in the standard or in the URL alphabet, with or without padding, not empty.
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let of = |more: &[u8]| digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte));
+    let whole = match text.len() - digits.len() {
+        0 => digits.len() % 4 != 1,
+        1 | 2 => text.len().is_multiple_of(4),
+        _ => false,
+    };
+    !digits.is_empty() && whole && (of(b"+/") || of(b"-_"))
+}
+
+fn claims(members: &mut Members) -> Result<Option<Json>, Refusal> {
+    match members.take("claims") {
+        None => Ok(None),
+        Some(Json::Object(object)) if object.is_empty() => Ok(None),
+        Some(claims @ Json::Object(_)) => {
+            if claims.to_canonical().len() > MAX_CLAIMS_JSON {
+                return Err(invalid(format!("`claims` is longer than {MAX_CLAIMS_JSON} bytes")));
+            }
+            members::check_claims(&claims)?;
+            Ok(Some(claims))
+        }
+        Some(_) => Err(invalid("`claims` is not an object")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! What the server answers. Times are RFC 3339 in UTC unless said otherwise.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Fingerprint, OidcClaims};
+
+/// The answer to `POST /challenge`: everything that the payload to sign is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeResponse {
+    /// [`VERSION`](crate::VERSION).
+    pub capauth_version: String,
+    /// A UUID of version 4.
+    pub nonce: String,
+    /// The client's own nonce, as it was sent.
+    pub client_nonce_echo: String,
+    /// When the challenge was made.
+    pub timestamp: String,
+    /// The service that the login is for.
+    pub service: String,
+    /// When the challenge ends.
+    pub expires: String,
+    /// The page's origin; empty for a payload of version 1.
+    #[serde(default)]
+    pub origin: String,
+    /// The server's armored signature over the payload; empty when it has no key.
+    #[serde(default)]
+    pub server_signature: String,
+    /// The server's armored certificate; empty when it has none.
+    #[serde(default)]
+    pub server_public_key: String,
+    /// The challenge as text for a QR code; empty when there is none.
+    #[serde(default)]
+    pub qr_payload: String,
+}
+
+/// The answer to `POST /verify`: the login succeeded.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerifyResponse {
+    /// True.
+    pub authenticated: bool,
+    /// The key that signed.
+    pub fingerprint: Fingerprint,
+    /// What applications read about the person.
+    pub oidc_claims: OidcClaims,
+    /// The token to show from now on.
+    pub access_token: String,
+    /// `capauth`.
+    pub token_type: String,
+    /// Seconds for which the token is good.
+    pub expires_in: u64,
+    /// Whether this login enrolled the key.
+    pub is_new_enrollment: bool,
+}
+
+impl VerifyResponse {
+    /// The `token_type` of every CapAuth token.
+    pub const TOKEN_TYPE: &'static str = "capauth";
+}
+
+/// The token stays out of logs.
+impl fmt::Debug for VerifyResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyResponse")
+            .field("authenticated", &self.authenticated)
+            .field("fingerprint", &self.fingerprint)
+            .field("expires_in", &self.expires_in)
+            .field("is_new_enrollment", &self.is_new_enrollment)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to `GET /well-known`: what kind of server this is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WellKnown {
+    /// [`VERSION`](crate::VERSION).
+    pub capauth_version: String,
+    /// The service id.
+    pub service: String,
+    /// The fingerprint of the server's own certificate; empty when it has none.
+    pub server_fingerprint: String,
+    /// The server's armored certificate; empty when it has none.
+    pub server_public_key: String,
+    /// Who may enrol.
+    pub enrollment: Enrollment,
+    /// Seconds for which a challenge may be answered.
+    pub nonce_ttl_seconds: u64,
+    /// The names of the claims that the server understands.
+    pub supported_claims: Vec<String>,
+    /// The JWS algorithm of access tokens, such as `EdDSA`.
+    pub access_token_alg: String,
+    /// The URL of the keys that tokens are checked with.
+    pub jwks_uri: String,
+    /// Whether there is a feed of revocations.
+    pub revocations: bool,
+}
+
+/// Who may enrol a new key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Enrollment {
+    /// Anybody who proves possession.
+    Open,
+    /// Anybody, once an administrator approves.
+    Approval,
+    /// Nobody.
+    Closed,
+}
+
+/// The answer to `GET /status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The service id.
+    pub service: String,
+    /// The version of the server's program.
+    pub version: String,
+    /// How many keys are enrolled; left out where membership is private.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolled_keys: Option<u64>,
+    /// Whether new keys wait for an administrator.
+    pub require_approval: bool,
+    /// False when a store is gone.
+    pub healthy: bool,
+}
+
+/// A key in the answer to `GET /keys`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyEntry {
+    /// The key.
+    pub fingerprint: Fingerprint,
+    /// When it first proved itself.
+    pub enrolled_at: String,
+    /// When it last did.
+    pub last_auth: Option<String>,
+    /// Whether it may log in.
+    pub approved: bool,
+    /// The primary key whose identity it shares.
+    pub linked_to: Option<Fingerprint>,
+    /// When it was revoked.
+    pub revoked_at: Option<String>,
+    /// The groups that an administrator granted.
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+/// The answer to `GET /revocations?after=`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocations {
+    /// What ended since `after`, oldest first.
+    pub entries: Vec<RevocationEntry>,
+    /// The `after` of the next call.
+    pub cursor: u64,
+}
+
+/// Something that ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum RevocationEntry {
+    /// One token.
+    Token {
+        /// SHA-256 of the token's `jti`, in hexadecimal.
+        jti_sha256: String,
+        /// When the token would have ended, in seconds since 1970: after that the entry can be forgotten.
+        expires: u64,
+    },
+    /// All tokens of an identity that are older than a generation.
+    Generation {
+        /// The identity.
+        sub: String,
+        /// The oldest generation that still counts.
+        generation: u64,
+    },
+    /// A key, and every token that it made.
+    Key {
+        /// The key.
+        fingerprint: Fingerprint,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINGERPRINT: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
+
+    #[test]
+    fn entries_of_the_feed_are_told_apart_by_kind() {
+        let feed = Revocations {
+            entries: vec![
+                RevocationEntry::Token { jti_sha256: String::from("ab"), expires: 7 },
+                RevocationEntry::Generation { sub: String::from("s"), generation: 2 },
+                RevocationEntry::Key { fingerprint: FINGERPRINT.parse().unwrap() },
+            ],
+            cursor: 3,
+        };
+        let text = serde_json::to_string(&feed).unwrap();
+        assert_eq!(
+            text,
+            format!(
+                r#"{{"entries":[{{"kind":"token","jti_sha256":"ab","expires":7}},{{"kind":"generation","sub":"s","generation":2}},{{"kind":"key","fingerprint":"{FINGERPRINT}"}}],"cursor":3}}"#
+            )
+        );
+        assert_eq!(serde_json::from_str::<Revocations>(&text).unwrap(), feed);
+        assert!(serde_json::from_str::<RevocationEntry>(r#"{"kind":"other"}"#).is_err());
+    }
+
+    #[test]
+    fn verify_response_round_trip_and_its_token_is_not_shown() {
+        let fingerprint: Fingerprint = FINGERPRINT.parse().unwrap();
+        let response = VerifyResponse {
+            authenticated: true,
+            fingerprint,
+            oidc_claims: OidcClaims::new(FINGERPRINT, fingerprint),
+            access_token: String::from("MARKER"),
+            token_type: String::from(VerifyResponse::TOKEN_TYPE),
+            expires_in: 3600,
+            is_new_enrollment: false,
+        };
+        let text = serde_json::to_string(&response).unwrap();
+        assert!(text.contains(r#""token_type":"capauth","expires_in":3600,"is_new_enrollment":false"#));
+        assert_eq!(serde_json::from_str::<VerifyResponse>(&text).unwrap(), response);
+        assert!(!format!("{response:?}").contains("MARKER"));
+    }
+
+    #[test]
+    fn challenge_of_a_server_without_origins_is_read() {
+        let text = r#"{"capauth_version":"1.0","nonce":"n","client_nonce_echo":"c","timestamp":"t",
+            "service":"s","expires":"e"}"#;
+        let read: ChallengeResponse = serde_json::from_str(text).unwrap();
+        assert_eq!((read.origin.as_str(), read.nonce.as_str()), ("", "n"));
+        assert!(serde_json::from_str::<ChallengeResponse>("{}").is_err());
+    }
+
+    #[test]
+    fn status_with_and_without_the_number_of_keys() {
+        let mut status = Status {
+            service: String::from("s"),
+            version: String::from("0.1.0"),
+            enrolled_keys: Some(4),
+            require_approval: true,
+            healthy: true,
+        };
+        assert!(serde_json::to_string(&status).unwrap().contains(r#""enrolled_keys":4"#));
+        status.enrolled_keys = None;
+        assert!(!serde_json::to_string(&status).unwrap().contains("enrolled_keys"));
+    }
+
+    #[test]
+    fn key_entry_names_every_member() {
+        let entry = KeyEntry {
+            fingerprint: FINGERPRINT.parse().unwrap(),
+            enrolled_at: String::from("2026-01-01T00:00:00Z"),
+            last_auth: None,
+            approved: true,
+            linked_to: None,
+            revoked_at: None,
+            groups: Vec::new(),
+        };
+        assert_eq!(
+            serde_json::to_string(&entry).unwrap(),
+            format!(
+                r#"{{"fingerprint":"{FINGERPRINT}","enrolled_at":"2026-01-01T00:00:00Z","last_auth":null,"approved":true,"linked_to":null,"revoked_at":null,"groups":[]}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn words_for_enrolment() {
+        let words = [Enrollment::Open, Enrollment::Approval, Enrollment::Closed];
+        assert_eq!(serde_json::to_string(&words).unwrap(), r#"["open","approval","closed"]"#);
+    }
+}
