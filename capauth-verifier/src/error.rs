@@ -1,0 +1,203 @@
+//! What goes wrong: at start-up ([`ConfigError`]), inside ([`AuthError`]), and how the second is told on the wire.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use capauth_protocol::{ErrorCode, Refusal};
+
+use crate::stores::StoreError;
+
+/// A configuration that cannot work. Says which setting, and what to do.
+#[derive(Debug)]
+pub struct ConfigError {
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ConfigError {
+    /// An error in words for whoever starts the program.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    /// The same, with its cause.
+    pub fn because(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { message: message.into(), source: Some(source.into()) }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl From<StoreError> for ConfigError {
+    fn from(error: StoreError) -> Self {
+        Self::because(error.to_string(), error)
+    }
+}
+
+/// Why somebody is not let in.
+///
+/// [`kind`](Self::kind) is for programs, [`to_refusal`](Self::to_refusal) is what a client hears, the
+/// [`source`](std::error::Error::source) is for the log alone.
+#[derive(Debug)]
+pub struct AuthError {
+    kind: AuthErrorKind,
+    detail: Option<Cow<'static, str>>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident => $code:ident, $words:literal;)*) => {
+        /// The kinds of [`AuthError`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum AuthErrorKind { $($(#[$doc])* $kind,)* }
+
+        impl AuthErrorKind {
+            /// What it is on the wire. Total: a new kind does not compile without its code.
+            pub const fn code(self) -> ErrorCode {
+                match self { $(Self::$kind => ErrorCode::$code,)* }
+            }
+
+            /// What to tell a person when there is nothing better to say.
+            const fn words(self) -> &'static str {
+                match self { $(Self::$kind => $words,)* }
+            }
+
+            /// A constant name, fit for a metric's label.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($kind),)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The request is not of the protocol's form.
+    InvalidRequest => InvalidRequest, "The request is not of the form that the protocol asks for.";
+    /// Not one certificate, no usable signing key, or secret key material.
+    InvalidPublicKey => InvalidPublicKey, "This is not a public key that can sign in here.";
+    /// The submitted certificate has another fingerprint.
+    FingerprintMismatch => FingerprintMismatch, "The public key that was sent is not the one of this fingerprint.";
+    /// A service this server does not speak for.
+    ServiceMismatch => ServiceMismatch, "This server does not speak for the requested service.";
+    /// A web origin that is not the service's.
+    InvalidOrigin => InvalidOrigin, "This origin is not one of the service's.";
+    /// Unknown, another's, or used.
+    InvalidNonce => InvalidNonce, "The challenge is unknown or was used already. Ask for a new one.";
+    /// Past its time.
+    ExpiredNonce => ExpiredNonce, "The challenge has expired. Ask for a new one and sign it within a minute.";
+    /// Not enrolled, and no key sent.
+    UnknownFingerprint => UnknownFingerprint, "This key is not known here yet. Send your public key along to enrol it.";
+    /// The key's own expiry.
+    KeyExpired => KeyExpired, "This key has expired. Extend it, then sign in with its renewed public key.";
+    /// Revoked by its owner or an administrator.
+    KeyRevoked => KeyRevoked, "This key is revoked.";
+    /// The login signature does not verify.
+    InvalidNonceSignature => InvalidNonceSignature, "The signature over the challenge does not verify.";
+    /// The claims' signature is missing or does not verify.
+    InvalidClaimsSignature => InvalidClaimsSignature, "The signature over the claims is missing or does not verify.";
+    /// Not a token, or one that is no longer good.
+    InvalidToken => InvalidToken, "The access token is not valid, or no longer. Sign in again.";
+    /// No credentials at all.
+    Unauthenticated => InvalidToken, "Sign in first.";
+    /// An administrator has not approved the key yet.
+    EnrollmentPending => EnrollmentPending, "The key is enrolled and waits for an administrator's approval.";
+    /// New keys are not taken.
+    EnrollmentClosed => EnrollmentClosed, "New keys are not taken here.";
+    /// An administrator has to decide first.
+    KeySuspended => KeySuspended, "This identity is suspended until an administrator decides.";
+    /// Signed in, not allowed; or the server's own key.
+    Forbidden => Forbidden, "This is not allowed.";
+    /// Enrolled, linked or tombstoned.
+    Conflict => Conflict, "This key cannot be enrolled.";
+    /// No such key.
+    NotFound => NotFound, "There is no such key here.";
+    /// The call needs a setting that is not made.
+    NotConfigured => NotConfigured, "This is not configured on this server.";
+    /// A store does not answer.
+    Unavailable => Unavailable, "The server cannot answer at the moment. Try again shortly.";
+    /// A fault of the server.
+    Internal => ServerError, "The server made a mistake.";
+}
+
+impl AuthError {
+    /// An error of this kind, told in its usual words.
+    pub const fn new(kind: AuthErrorKind) -> Self {
+        Self { kind, detail: None, source: None }
+    }
+
+    /// An error of this kind with better words for the person. They go out on the wire: nothing that came from
+    /// outside may stand in them.
+    pub fn with_words(kind: AuthErrorKind, words: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, detail: Some(words.into()), source: None }
+    }
+
+    /// An error with a cause that only the log sees.
+    pub fn because(
+        kind: AuthErrorKind,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind, detail: None, source: Some(source.into()) }
+    }
+
+    /// What kind of error this is.
+    pub const fn kind(&self) -> AuthErrorKind {
+        self.kind
+    }
+
+    /// What a client hears: code and words, never the cause.
+    pub fn to_refusal(&self) -> Refusal {
+        let words = self.detail.clone().unwrap_or(Cow::Borrowed(self.kind.words()));
+        Refusal::new(self.kind.code(), words)
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail.as_deref().unwrap_or(self.kind.words()))
+    }
+}
+
+impl std::error::Error for AuthError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl From<AuthErrorKind> for AuthError {
+    fn from(kind: AuthErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl From<StoreError> for AuthError {
+    fn from(error: StoreError) -> Self {
+        Self::because(AuthErrorKind::Unavailable, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_never_reaches_the_client() {
+        let error = AuthError::because(AuthErrorKind::Unavailable, "MARKER: disk /dev/secret is full");
+        let refusal = error.to_refusal();
+        assert!(!format!("{refusal} {}", error).contains("MARKER"));
+        assert_eq!(refusal.code.status(), 503);
+    }
+}

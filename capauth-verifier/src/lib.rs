@@ -1,0 +1,63 @@
+//! Decides who someone is: judges OpenPGP certificates and signatures, maps claims, issues and reads tokens.
+//!
+//! # Rules
+//!
+//! 1. Nothing is stored for whoever has not proved possession of a key, and a failed attempt uses nothing up.
+//! 2. One challenge makes one login, however many answers arrive at once.
+//! 3. What is stored of a certificate only gets safer: revocations add up, older facts never replace newer ones.
+//! 4. No name and no address is stored: of a certificate, [`SigningKeys`](openpgp::SigningKeys) are kept.
+//! 5. People assert claims; authority (groups, approval) is granted, and read from the store at each use.
+//!
+//! # Caveats
+//!
+//! - Challenges live in one process's memory unless a shared [`ChallengeStore`] is handed in.
+//! - A revocation made by another process on the same database is seen within a second.
+//! - The backend decides which keys can sign in: Brainpool curves and RSA above 4096 bits need `crypto-openssl`.
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use capauth_protocol::request::ChallengeRequest;
+//! use capauth_verifier::{Caller, LocalVerifier, Verifier, memory};
+//!
+//! let verifier = LocalVerifier::builder("app.example.com").stores(memory::stores()?).build().await?;
+//! let mut request = ChallengeRequest::new("8A3FC2D1E4B5A09F6B7C8D0E1F2A3B4C5D6E7F80".parse()?);
+//! request.client_nonce = Some("dGhpcyBpcyBhIHRlc3Q=".to_owned());
+//! let challenge = verifier.challenge(&request, &Caller::default()).await?;
+//! assert_eq!(challenge.service, "app.example.com");
+//! # Ok(()) }
+//! ```
+//!
+//! # Features
+//!
+//! Sequoia takes exactly one OpenPGP backend per build.
+//!
+//! | feature | default | what for |
+//! |---|---|---|
+//! | `crypto-rust` | yes | pure Rust, no system library, post-quantum signatures |
+//! | `crypto-openssl` | | OpenSSL 3: Brainpool, large RSA keys, fast RSA; with `default-features = false` |
+//! | `crypto-nettle` | | Nettle; with `default-features = false` |
+
+
+mod claims;
+mod clock;
+mod error;
+mod local;
+pub mod memory;
+pub mod openpgp;
+mod secret;
+mod stores;
+mod tokens;
+mod verifier;
+
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use error::{AuthError, AuthErrorKind, ConfigError};
+pub use local::{EnrollmentMode, LocalBuilder, LocalVerifier, ServiceEntry};
+pub use secret::{MasterKey, MasterKeyError, OpenError, Sealer, Secret};
+pub use stores::{
+    AddressPrefix, Challenge, ChallengeStore, EnrolledKey, Enrollment, Identity, Installation, KeyFacts, KeyPurpose,
+    KeyQuery, KeyStore, NewKey, Revocation, RevocationPage, RevokedBy, StoreError, StoreResult, StoredTokenKey, Stores,
+    TokenStore,
+};
+pub use verifier::{Audience, Authenticated, Caller, Login, Session, Verifier};

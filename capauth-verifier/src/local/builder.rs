@@ -1,0 +1,255 @@
+//! Configuring a [`LocalVerifier`]. What cannot work stops here, with words.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use capauth_protocol::Fingerprint;
+use moka::sync::Cache;
+use subtle::ConstantTimeEq as _;
+
+use super::key_cache::KeyCache;
+use super::services::{ServiceEntry, Services, origin};
+use super::{EnrollmentMode, LocalVerifier};
+use crate::clock::{Clock, SystemClock};
+use crate::error::ConfigError;
+use crate::openpgp::ServerKey;
+use crate::secret::Secret;
+use crate::stores::Stores;
+use crate::tokens::Tokens;
+
+/// How many verified tokens are remembered; one takes about two kilobytes.
+const SEEN_TOKENS: u64 = 8_192;
+
+/// Configures a [`LocalVerifier`]; see [`LocalVerifier::builder`].
+#[must_use = "call build()"]
+pub struct LocalBuilder {
+    service: String,
+    stores: Option<Stores>,
+    clock: Arc<dyn Clock>,
+    base_url: Option<String>,
+    origins: Vec<String>,
+    services: Vec<ServiceEntry>,
+    enrollment: EnrollmentMode,
+    server_key: Option<(Secret, Option<Secret>)>,
+    jwt_secret: Option<Secret>,
+    admin_keys: HashSet<Fingerprint>,
+    asserted_groups: bool,
+    require_v2: bool,
+    token_lifetime: Duration,
+    session_lifetime: Duration,
+}
+
+impl LocalBuilder {
+    pub(super) fn new(service: String) -> Self {
+        Self {
+            service,
+            stores: None,
+            clock: Arc::new(SystemClock),
+            base_url: None,
+            origins: Vec::new(),
+            services: Vec::new(),
+            enrollment: EnrollmentMode::Open,
+            server_key: None,
+            jwt_secret: None,
+            admin_keys: HashSet::new(),
+            asserted_groups: false,
+            require_v2: false,
+            token_lifetime: Duration::from_secs(3600),
+            session_lifetime: Duration::from_secs(12 * 3600),
+        }
+    }
+
+    /// Where keys, tokens and challenges are remembered. Required.
+    pub fn stores(mut self, stores: Stores) -> Self {
+        self.stores = Some(stores);
+        self
+    }
+
+    /// What time it is. The machine's clock by default.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where the service is reached from outside, such as `https://auth.example.com`: no path, no slash at the end.
+    /// The issuer of its tokens. `https://{service}` by default.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Adds a web origin from which people sign in to the own service, replacing the default `https://{service}`.
+    /// The base URL is always one.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origins.push(origin.into());
+        self
+    }
+
+    /// Adds a service, besides the own one, for which challenges may be made.
+    pub fn service(mut self, service: ServiceEntry) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    /// What happens to a key that is new here. Open by default: whoever proves possession is enrolled.
+    pub fn enrollment(mut self, mode: EnrollmentMode) -> Self {
+        self.enrollment = mode;
+        self
+    }
+
+    /// The armored OpenPGP secret key with which challenges are signed, and its passphrase if it has one.
+    pub fn server_key(mut self, armor: Secret, passphrase: Option<Secret>) -> Self {
+        self.server_key = Some((armor, passphrase));
+        self
+    }
+
+    /// Makes access tokens HS256 under this secret (at least 32 bytes), for applications that share it. By default
+    /// they are EdDSA, under keys of their own.
+    pub fn jwt_secret(mut self, secret: Secret) -> Self {
+        self.jwt_secret = Some(secret);
+        self
+    }
+
+    /// Keys whose holders administer. Each by its own fingerprint.
+    pub fn admin_fingerprints(mut self, keys: impl IntoIterator<Item = Fingerprint>) -> Self {
+        self.admin_keys.extend(keys);
+        self
+    }
+
+    /// Believes the groups that people assert of themselves. They could then make themselves administrators of
+    /// applications; by default their word only narrows what an administrator granted.
+    pub fn asserted_groups(mut self, believed: bool) -> Self {
+        self.asserted_groups = believed;
+        self
+    }
+
+    /// Refuses challenges that name no web origin (V1).
+    pub fn require_v2(mut self, required: bool) -> Self {
+        self.require_v2 = required;
+        self
+    }
+
+    /// How long an access token lives at most; an hour by default, a day at the most.
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.token_lifetime = lifetime;
+        self
+    }
+
+    /// How long a session lives at most; twelve hours by default.
+    pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_lifetime = lifetime;
+        self
+    }
+
+    /// Builds the verifier: opens what lies sealed in the stores, makes what is missing there.
+    ///
+    /// # Errors
+    /// A setting that cannot work, named; a master key that is not the stores'; a store that does not answer.
+    pub async fn build(self) -> Result<LocalVerifier, ConfigError> {
+        // With two providers compiled in by some other crate, the first use would panic.
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        let stores =
+            self.stores.ok_or_else(|| ConfigError::new("no store is configured: call .store(url) or .stores(…)"))?;
+        let (clock, now) = (Arc::clone(&self.clock), self.clock.now());
+        let day = Duration::from_secs(24 * 3600);
+        if self.token_lifetime.is_zero() || self.token_lifetime > day || self.session_lifetime.is_zero() {
+            return Err(ConfigError::new("a token lives between a second and a day, a session at least a second"));
+        }
+        let base_url = self.base_url.unwrap_or_else(|| format!("https://{}", self.service));
+        let base_url = origin(&base_url).map_err(|e| ConfigError::because(format!("the base URL: {e}"), e))?;
+        let services = Services::new(&self.service, &base_url, self.origins, self.services)?;
+        let epoch = check_master_key(&stores).await?;
+
+        let server_key = match &self.server_key {
+            Some((armor, passphrase)) => Some(ServerKey::from_armor(armor, passphrase.as_ref(), now)?),
+            None => None,
+        };
+        let current = server_key.as_ref().map(ServerKey::all_fingerprints).unwrap_or_default();
+        let server_keys: HashSet<_> = stores.tokens.remember_server_keys(current).await?.into_iter().collect();
+        check_server_keys(&stores, &server_keys, &self.admin_keys).await?;
+
+        let base_url: Arc<str> = base_url.into();
+        let tokens = Tokens::new(Arc::clone(&base_url), &stores, self.jwt_secret.as_ref(), now.into()).await?;
+        stores.tokens.forget_expired(now.into()).await?;
+        let mut verifier = LocalVerifier {
+            stores,
+            clock,
+            base_url,
+            services,
+            enrollment: self.enrollment,
+            server_key,
+            server_keys,
+            admin_keys: self.admin_keys,
+            tokens,
+            epoch,
+            asserted_groups: self.asserted_groups,
+            require_v2: self.require_v2,
+            token_lifetime: self.token_lifetime,
+            session_lifetime: self.session_lifetime,
+            known: KeyCache::new(),
+            seen: Cache::builder().max_capacity(SEEN_TOKENS).build(),
+            notices: Vec::new(),
+        };
+        verifier.notices = notices(&verifier);
+        Ok(verifier)
+    }
+}
+
+impl fmt::Debug for LocalBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalBuilder").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+/// Compares the master key with the one the stores were made with; answers the installation's epoch.
+async fn check_master_key(stores: &Stores) -> Result<u64, ConfigError> {
+    let ours = stores.master_key.check_value();
+    let theirs = stores.tokens.set_master_key_check(&ours).await?;
+    if !bool::from(ours.as_slice().ct_eq(&theirs)) {
+        return Err(ConfigError::new(format!(
+            "the master key is not the one that {} was made with; give the right CAPAUTH_MASTER_KEY or its file back. \
+             Nothing was changed",
+            stores.place
+        )));
+    }
+    Ok(stores.tokens.installation().await?.epoch)
+}
+
+/// The server's own signature over a challenge would be a login as the server.
+async fn check_server_keys(
+    stores: &Stores,
+    server_keys: &HashSet<Fingerprint>,
+    admin_keys: &HashSet<Fingerprint>,
+) -> Result<(), ConfigError> {
+    for fingerprint in server_keys {
+        if admin_keys.contains(fingerprint) {
+            return Err(ConfigError::new(format!("{fingerprint} is the server's key: it cannot be an administrator's")));
+        }
+        if stores.keys.find(fingerprint).await?.is_some() {
+            return Err(ConfigError::new(format!(
+                "the server's key {fingerprint} is enrolled as somebody's; make a key for the server alone"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn notices(verifier: &LocalVerifier) -> Vec<String> {
+    let mut notices = Vec::new();
+    let mut say = |text: &str| notices.push(text.to_owned());
+    if verifier.enrollment == EnrollmentMode::Open {
+        say("Enrolment is open: whoever holds a key can sign in. CAPAUTH_REQUIRE_APPROVAL=true asks an administrator first.");
+    }
+    if verifier.server_key.is_none() {
+        say("Challenges are not signed: clients cannot tell this server from another. Set CAPAUTH_SERVER_KEY_ARMOR.");
+    }
+    if verifier.asserted_groups {
+        say("Groups are believed as people assert them: anyone can claim any group. CAPAUTH_GROUPS=granted is safe.");
+    }
+    if verifier.base_url.starts_with("http://") {
+        say("The base URL is plain http: tokens and sessions can be read on the way.");
+    }
+    notices
+}

@@ -1,0 +1,38 @@
+//! The stores in memory: bounded, for tests and for trying things out. Everything is gone at the end.
+
+mod challenges;
+mod keys;
+mod tokens;
+
+use std::sync::Arc;
+
+pub use challenges::MemoryChallengeStore;
+pub use keys::MemoryKeyStore;
+pub use tokens::MemoryTokenStore;
+
+use crate::error::ConfigError;
+use crate::secret::MasterKey;
+use crate::stores::Stores;
+
+/// Stores that forget everything at the end, under a master key made now.
+///
+/// # Errors
+/// The operating system has no randomness.
+pub fn stores() -> Result<Stores, ConfigError> {
+    let master_key =
+        MasterKey::generate().map_err(|_| ConfigError::new("the operating system gives no randomness"))?;
+    let feed = Arc::new(tokens::Feed::default());
+    Ok(Stores::new(
+        Arc::new(MemoryKeyStore::new(Arc::clone(&feed))),
+        Arc::new(MemoryTokenStore::new(feed)),
+        Arc::new(MemoryChallengeStore::default()),
+        master_key,
+        "memory (everything is forgotten at the end)",
+    ))
+}
+
+/// A lock that a panicking thread does not poison for everybody else: each critical section below leaves the maps
+/// whole at every step.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

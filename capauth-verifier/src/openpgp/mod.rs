@@ -1,0 +1,60 @@
+//! OpenPGP: what is kept of a certificate, what counts as a signature, and the key with which the server signs.
+//!
+//! - `certificate`: a certificate as somebody sent it, judged by Sequoia under policy, reduced to facts.
+//! - `signing_keys`: those facts, merged over time; they only get safer.
+//! - `message`: the three forms in which a signature over known bytes arrives.
+//! - `check`: one signature by one key, with every check of Sequoia's own verifier.
+//! - `server_key`: signing challenges.
+//! - `support`: which kinds of keys this build verifies.
+
+mod certificate;
+mod check;
+mod message;
+mod server_key;
+mod signing_keys;
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::SystemTime;
+
+use capauth_protocol::Fingerprint;
+use sequoia_openpgp::policy::StandardPolicy;
+use sequoia_openpgp::types::Duration;
+
+pub(crate) use certificate::SubmittedCertificate;
+pub(crate) use check::check_signature;
+pub(crate) use message::SignedMessage;
+pub use server_key::ServerKey;
+pub(crate) use signing_keys::Refused;
+pub use signing_keys::SigningKeys;
+pub use support::supported_keys;
+
+use crate::error::{AuthError, AuthErrorKind};
+
+/// The policy of a moment. Old hashes are good enough to revoke: who can forge a revocation can only lock a key.
+pub(crate) fn policy_at(now: SystemTime) -> StandardPolicy<'static> {
+    let mut policy = StandardPolicy::at(now);
+    policy.hash_revocation_tolerance(Duration::from(u32::MAX));
+    policy
+}
+
+/// Runs a parser. Should it panic on what a stranger sent, that is the stranger's error and not the process's end.
+pub(crate) fn guarded<T>(
+    kind: AuthErrorKind,
+    parse: impl FnOnce() -> Result<T, AuthError>,
+) -> Result<T, AuthError> {
+    catch_unwind(AssertUnwindSafe(parse)).unwrap_or_else(|_| {
+        tracing::error!(target: "capauth::openpgp", kind = kind.as_str(), "the OpenPGP parser panicked");
+        Err(AuthError::new(kind))
+    })
+}
+
+/// Our fingerprint of Sequoia's. `None` for anything but version 4 and 6.
+pub(crate) fn fingerprint_of(fingerprint: &sequoia_openpgp::Fingerprint) -> Option<Fingerprint> {
+    use sequoia_openpgp::Fingerprint as F;
+    match fingerprint {
+        F::V4(bytes) => Fingerprint::from_bytes(bytes),
+        F::V6(bytes) => Fingerprint::from_bytes(bytes),
+        _ => None,
+    }
+}

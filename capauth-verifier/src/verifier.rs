@@ -1,0 +1,180 @@
+//! [`Verifier`], the one question, and [`Authenticated`], its answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use capauth_protocol::request::{ChallengeRequest, VerifyRequest};
+use capauth_protocol::response::{ChallengeResponse, VerifyResponse};
+use capauth_protocol::{Fingerprint, OidcClaims};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::AuthError;
+
+/// Who asks, as far as the transport knows.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The peer's address, after trusted proxies.
+    pub address: Option<IpAddr>,
+    /// The request's `Host`, with or without port.
+    pub host: Option<String>,
+}
+
+/// For which services a token may have been made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// For this verifier's own service alone: the rule.
+    Own,
+    /// For any service of this issuer: only for saying what a token says.
+    AnyOfIssuer,
+}
+
+/// What a session or a token remembers: what the person asserted, and which key stands behind it. Authority (groups,
+/// approval) is not in it; it is read from the store at each use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its name, by which it can be ended.
+    pub jti: String,
+    /// The service it is for.
+    pub service: String,
+    /// The identity.
+    pub sub: Fingerprint,
+    /// The certificate that signed.
+    pub fingerprint: Fingerprint,
+    /// The identity's generation when it was made.
+    pub generation: u64,
+    /// The installation's epoch when it was made.
+    pub epoch: u64,
+    /// When the person signed.
+    pub authenticated_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires: Timestamp,
+    /// The web origin the person signed for (V2), if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The groups the person chose to share; `None` shares all that are granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_groups: Option<Vec<String>>,
+    /// What the person asserted, mapped. `groups` is empty here.
+    pub claims: OidcClaims,
+}
+
+/// Who is signed in, and what they may do.
+///
+/// Cheap to clone. Derefs to [`OidcClaims`] by [`claims`](Self::claims).
+#[derive(Debug, Clone)]
+pub struct Authenticated(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    session: Session,
+    claims: OidcClaims,
+}
+
+impl Authenticated {
+    /// Puts together what was asserted and what is granted. `groups` is what the store grants now.
+    pub fn new(session: Session, granted: &[String], asserted_groups_rule: bool) -> Self {
+        let groups = match &session.shared_groups {
+            Some(shared) if asserted_groups_rule => shared.clone(),
+            Some(shared) => granted.iter().filter(|g| shared.contains(g)).cloned().collect(),
+            None => granted.to_vec(),
+        };
+        let mut claims = session.claims.clone();
+        claims.groups = groups;
+        Self(Arc::new(Inner { session, claims }))
+    }
+
+    /// The identity: stable over key rotation.
+    pub fn sub(&self) -> Fingerprint {
+        self.0.session.sub
+    }
+
+    /// The key that signed.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.0.session.fingerprint
+    }
+
+    /// What applications read. The groups in it are granted ones.
+    pub fn claims(&self) -> &OidcClaims {
+        &self.0.claims
+    }
+
+    /// The name the person gave, else `capauth-` and eight digits. For showing; never an account key.
+    pub fn display_name(&self) -> &str {
+        let claims = self.claims();
+        claims.name.as_deref().or(claims.preferred_username.as_deref()).unwrap_or("capauth")
+    }
+
+    /// The groups an administrator granted and the person shares.
+    pub fn groups(&self) -> &[String] {
+        &self.0.claims.groups
+    }
+
+    /// Whether they are in this group.
+    pub fn in_group(&self, group: &str) -> bool {
+        self.groups().iter().any(|g| g == group)
+    }
+
+    /// Whether they say of themselves that they are a program (`agent_type: "ai"`). A courtesy, not a proof.
+    pub fn is_ai(&self) -> bool {
+        self.0.claims.agent_type.as_deref() == Some("ai")
+    }
+
+    /// What a session remembers of this login.
+    pub fn session(&self) -> &Session {
+        &self.0.session
+    }
+}
+
+/// A login that succeeded.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// What the protocol answers.
+    pub response: VerifyResponse,
+    /// Who it is.
+    pub who: Authenticated,
+}
+
+/// Decides who someone is: here ([`LocalVerifier`](crate::LocalVerifier)), or by asking a central service.
+#[async_trait]
+pub trait Verifier: Send + Sync + 'static {
+    /// The service this verifier lets in to.
+    fn service(&self) -> &str;
+
+    /// Makes a challenge.
+    ///
+    /// # Errors
+    /// The service or origin is not ours, the key is the server's own, or a store is gone.
+    async fn challenge(&self, request: &ChallengeRequest, caller: &Caller) -> Result<ChallengeResponse, AuthError>;
+
+    /// Judges the answer to a challenge, and uses the challenge up if it is good.
+    ///
+    /// # Errors
+    /// Everything that can be wrong with an answer; see [`AuthErrorKind`](crate::AuthErrorKind).
+    async fn verify(&self, request: &VerifyRequest, caller: &Caller) -> Result<Login, AuthError>;
+
+    /// Says whose access token this is.
+    ///
+    /// # Errors
+    /// Not a good token, not (any longer) a good key, another audience, or a store is gone.
+    async fn authenticate(&self, token: &str, audience: Audience) -> Result<Authenticated, AuthError>;
+
+    /// Says whether a session is still good, with today's authority.
+    ///
+    /// # Errors
+    /// It ended, its key did, or a store is gone.
+    async fn resume(&self, session: &Session) -> Result<Authenticated, AuthError>;
+
+    /// Ends a session or token before its time, everywhere.
+    ///
+    /// # Errors
+    /// A store is gone.
+    async fn end(&self, session: &Session) -> Result<(), AuthError>;
+
+    /// Writes what waits to be written. Call at shutdown.
+    ///
+    /// # Errors
+    /// A store is gone.
+    async fn close(&self) -> Result<(), AuthError>;
+}
