@@ -27,6 +27,8 @@ struct State {
     /// By canonical text, which is the order of listing.
     keys: BTreeMap<String, EnrolledKey>,
     tombstones: HashSet<[u8; 32]>,
+    /// With which generation a new identity begins: tokens of an erased one stay worthless if its key comes again.
+    first_generation: u64,
 }
 
 impl MemoryKeyStore {
@@ -80,7 +82,7 @@ impl KeyStore for MemoryKeyStore {
             user_name: None,
             approved: new.approved,
             suspended: false,
-            generation: 0,
+            generation: state.first_generation,
             groups: Vec::new(),
         };
         let key = EnrolledKey {
@@ -139,6 +141,9 @@ impl KeyStore for MemoryKeyStore {
         if key.revoked.is_some() || key.identity.suspended {
             state.tombstones.insert(*tombstone);
         }
+        state.first_generation = state.first_generation.max(key.identity.generation + 1);
+        let (sub, generation) = (key.identity.sub, state.first_generation);
+        self.feed.push(Revocation::Generation { sub, generation });
         self.feed.push(Revocation::Key { fingerprint: *fingerprint });
         Ok(true)
     }

@@ -4,6 +4,8 @@ mod ring;
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use capauth_protocol::{Fingerprint, OidcClaims};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -72,7 +74,7 @@ impl Tokens {
                 encoding: EncodingKey::from_secret(secret.expose().as_bytes()),
                 decoding: DecodingKey::from_secret(secret.expose().as_bytes()),
             },
-            None => Keys::Ring(KeyRing::open(stores, Arc::clone(&issuer), now).await?),
+            None => Keys::Ring(KeyRing::open(stores, now).await?),
         };
         Ok(Self { issuer, keys })
     }
@@ -125,13 +127,19 @@ impl Tokens {
         };
         let mut header = Header::new(if shared { Algorithm::HS256 } else { Algorithm::EdDSA });
         header.typ = Some(TYPE.to_owned());
-        let failed = |e: jsonwebtoken::errors::Error| AuthError::because(AuthErrorKind::Internal, e);
         match &self.keys {
-            Keys::Shared { encoding, .. } => jsonwebtoken::encode(&header, &payload, encoding).map_err(failed),
+            Keys::Shared { encoding, .. } => jsonwebtoken::encode(&header, &payload, encoding).map_err(internal),
             Keys::Ring(ring) => {
+                // jsonwebtoken would parse the private key anew for each token, which costs more than signing does.
                 let key = ring.signing_key(now).await?;
                 header.kid = Some(key.kid.clone());
-                jsonwebtoken::encode(&header, &payload, &key.encoding).map_err(failed)
+                let mut token = part(&header)?;
+                token.push('.');
+                token.push_str(&part(&payload)?);
+                let signature = key.sign(&token);
+                token.push('.');
+                token.push_str(&signature);
+                Ok(token)
             }
         }
     }
@@ -185,4 +193,13 @@ impl Tokens {
             claims,
         })
     }
+}
+
+fn internal(error: impl std::error::Error + Send + Sync + 'static) -> AuthError {
+    AuthError::because(AuthErrorKind::Internal, error)
+}
+
+/// A part of a token in the compact form (RFC 7515).
+fn part(value: &impl Serialize) -> Result<String, AuthError> {
+    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).map_err(internal)?))
 }

@@ -6,7 +6,7 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use jsonwebtoken::DecodingKey;
 
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
@@ -26,9 +26,14 @@ const RELISTED_AFTER: u64 = 60;
 
 const PURPOSE: KeyPurpose = KeyPurpose::Access;
 
+/// What a sealed key is bound to: its id alone. The issuer may move to another address and keep its keys.
+fn context(kid: &str) -> [&str; 2] {
+    [PURPOSE.as_str(), kid]
+}
+
 pub(super) struct TokenKey {
     pub(super) kid: String,
-    pub(super) encoding: EncodingKey,
+    pair: Ed25519KeyPair,
     decoding: DecodingKey,
     public: Vec<u8>,
     created_at: Timestamp,
@@ -37,7 +42,6 @@ pub(super) struct TokenKey {
 pub(super) struct KeyRing {
     store: Arc<dyn TokenStore>,
     sealer: Sealer,
-    issuer: Arc<str>,
     state: RwLock<State>,
 }
 
@@ -48,11 +52,18 @@ struct State {
     loaded_at: Timestamp,
 }
 
+impl TokenKey {
+    /// The signature over a token's first two parts (RFC 8037).
+    pub(super) fn sign(&self, message: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.pair.sign(message.as_bytes()))
+    }
+}
+
 impl KeyRing {
-    pub(super) async fn open(stores: &Stores, issuer: Arc<str>, now: Timestamp) -> Result<Self, ConfigError> {
+    pub(super) async fn open(stores: &Stores, now: Timestamp) -> Result<Self, ConfigError> {
         let state = RwLock::new(State { keys: Arc::new([]), loaded_at: now });
         let sealer = stores.master_key.sealer("token signing key");
-        let ring = Self { store: Arc::clone(&stores.tokens), sealer, issuer, state };
+        let ring = Self { store: Arc::clone(&stores.tokens), sealer, state };
         let failed = |e: AuthError| ConfigError::because("the token-signing keys cannot be read", e);
         ring.load(now).await.map_err(failed)?;
         ring.rotate_if_due(now).await.map_err(failed)?;
@@ -76,20 +87,16 @@ impl KeyRing {
 
     fn unseal(&self, stored: &StoredTokenKey) -> Result<TokenKey, AuthError> {
         let internal = |e: OpenError| AuthError::because(AuthErrorKind::Internal, e);
-        let pkcs8 = self.sealer.open(&self.context(&stored.kid), &stored.sealed).map_err(internal)?;
+        let pkcs8 = self.sealer.open(&context(&stored.kid), &stored.sealed).map_err(internal)?;
         let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|_| AuthError::new(AuthErrorKind::Internal))?;
         let public = pair.public_key().as_ref().to_vec();
         Ok(TokenKey {
             kid: stored.kid.clone(),
-            encoding: EncodingKey::from_ed_der(&pkcs8),
+            pair,
             decoding: DecodingKey::from_ed_der(&public),
             public,
             created_at: stored.created_at,
         })
-    }
-
-    fn context<'a>(&'a self, kid: &'a str) -> [&'a str; 2] {
-        [&self.issuer, kid]
     }
 
     /// The newest key that has been public long enough; the oldest when none has.
@@ -126,7 +133,7 @@ impl KeyRing {
         let mut id = [0; 12];
         getrandom::fill(&mut id).map_err(|_| internal())?;
         let kid = URL_SAFE_NO_PAD.encode(id);
-        let sealed = self.sealer.seal(&self.context(&kid), pkcs8.as_ref()).map_err(|_| internal())?;
+        let sealed = self.sealer.seal(&context(&kid), pkcs8.as_ref()).map_err(|_| internal())?;
         Ok(StoredTokenKey { kid, algorithm: "EdDSA".to_owned(), sealed, created_at: now })
     }
 
