@@ -1,0 +1,147 @@
+//! The stores on SQLite.
+//!
+//! One connection writes, in `IMMEDIATE` transactions and one after the other, so that nothing in this process ever
+//! waits for a database lock; a few others read. Every commit is on the disk when it answers.
+
+mod keys;
+mod lanes;
+mod logins;
+mod look;
+mod rows;
+mod tokens;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use capauth_verifier::memory::MemoryChallengeStore;
+use capauth_verifier::{MasterKey, Stores};
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use self::lanes::{Lane, Readers};
+use self::logins::Logins;
+use crate::error::OpenError;
+use crate::place::master_key_file;
+use crate::private_file;
+
+static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
+
+/// How long another process may hold the database before a call gives up.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How many connections read. Each costs a thread and at most its page cache.
+const READERS: usize = 4;
+
+/// A connection's page cache, in KiB (negative: that is how SQLite tells KiB from pages).
+const PAGE_CACHE: &str = "-2048";
+
+/// The database: what the key store and the token store share.
+pub(crate) struct Database {
+    writer: Lane,
+    readers: Readers,
+    logins: Arc<Logins>,
+    master_key: MasterKey,
+    /// Whether erased data may still lie in the write-ahead log.
+    truncate_due: AtomicBool,
+}
+
+/// Opens the database at `path`, and makes it if it is not there.
+pub(crate) async fn open(path: &Path, master_key: Option<MasterKey>) -> Result<Stores, OpenError> {
+    let known_check = look::at(path, newest_migration()).await?;
+    private_file::make_folder_of(path)?;
+    let master_key = match master_key {
+        Some(key) => key,
+        None => private_file::master_key(&master_key_file(path), known_check.is_some()).await?,
+    };
+    if known_check.is_some_and(|check| check != master_key.check_value()) {
+        return Err(wrong_master_key(path));
+    }
+    // Made here and not by SQLite, which asks the umask for the mode; its journals take the mode of this file.
+    if private_file::create(path)?.is_some() {
+        private_file::sync_folder_of(path);
+    }
+
+    let words =
+        |e: sqlx::Error| OpenError::because(format!("cannot open the database {}: {e}", path.display()), e);
+    let mut writer = write_options(path).connect().await.map_err(words)?;
+    migrate(&mut writer, path).await?;
+    if tokens::set_master_key_check(&mut writer, &master_key.check_value()).await.map_err(words)?
+        != master_key.check_value()
+    {
+        return Err(wrong_master_key(path));
+    }
+    let database = Arc::new(Database {
+        writer: Lane::new(write_options(path), writer),
+        readers: Readers::connect(&read_options(path), READERS).await.map_err(words)?,
+        logins: Arc::default(),
+        master_key: master_key.clone(),
+        truncate_due: AtomicBool::new(false),
+    });
+    logins::spawn_writer(&database);
+    Ok(Stores::new(
+        Arc::clone(&database) as _,
+        database,
+        Arc::new(MemoryChallengeStore::default()),
+        master_key,
+        path.display().to_string(),
+    ))
+}
+
+fn wrong_master_key(path: &Path) -> OpenError {
+    OpenError::new(format!(
+        "this is not the master key that {} was made with; use the one it was made with (CAPAUTH_MASTER_KEY, or {})",
+        path.display(),
+        master_key_file(path).display()
+    ))
+}
+
+/// The options that all connections share. Nothing logs statements: they would show what somebody does.
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .busy_timeout(BUSY)
+        .foreign_keys(true)
+        .pragma("cache_size", PAGE_CACHE)
+        .thread_name(|n| format!("capauth-sqlite-{n}"))
+        .disable_statement_logging()
+}
+
+fn write_options(path: &Path) -> SqliteConnectOptions {
+    options(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("secure_delete", "ON")
+}
+
+/// Not opened read-only: whichever connection closes last tidies the write-ahead log away, and must be able to.
+fn read_options(path: &Path) -> SqliteConnectOptions {
+    options(path).pragma("query_only", "ON")
+}
+
+fn newest_migration() -> i64 {
+    MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// Brings the schema up to date, all or nothing. Of several processes that start together one does it.
+async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let words = |e: sqlx::Error| {
+        OpenError::because(format!("cannot bring the database {} up to date: {e}", path.display()), e)
+    };
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(words)?;
+    MIGRATOR.run_direct(None, &mut *transaction, false).await.map_err(|e| words(e.into()))?;
+    transaction.commit().await.map_err(words)
+}
+
+impl Database {
+    /// Empties the write-ahead log, so that nothing that was erased lies in it any longer.
+    async fn truncate_log(&self, writer: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
+        let busy: i64 = row.try_get(0)?;
+        self.truncate_due.store(busy != 0, Ordering::Release);
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! The suite: each test takes empty stores.
+
+mod helpers;
+mod keys;
+mod tokens;
+
+pub use keys::*;
+pub use tokens::*;
