@@ -1,0 +1,76 @@
+//! Mounting the endpoints.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, FromRef, Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use capauth_tower::{CapAuth, Endpoints, Mount, OriginalUri, Part, Peer, Route};
+
+/// The login endpoints of an application, under `/auth/capauth`, with the handle from the state.
+pub fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    CapAuth: FromRef<S>,
+{
+    async fn endpoint(State(capauth): State<CapAuth>, request: Request) -> Response {
+        answer(&capauth.endpoints(), request).await
+    }
+    Route::of(Part::Login).fold(Router::new(), |router, route| router.route(route.path(), any(endpoint)))
+}
+
+/// The login endpoints, for an application whose state does not hold the handle.
+pub fn routes_with<S>(capauth: &CapAuth) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    with(capauth.endpoints())
+}
+
+/// Every endpoint: the login's, the service's under `/capauth/v1`, and its documents at the root, each at its exact
+/// path. The handle comes from the state.
+pub fn service_routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    CapAuth: FromRef<S>,
+{
+    async fn endpoint(State(capauth): State<CapAuth>, request: Request) -> Response {
+        answer(&capauth.service_endpoints(), request).await
+    }
+    Route::of(Part::Service).fold(Router::new(), |router, route| router.route(route.path(), any(endpoint)))
+}
+
+/// Every endpoint, for an application whose state does not hold the handle.
+pub fn service_routes_with<S>(capauth: &CapAuth) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    with(capauth.service_endpoints())
+}
+
+fn with<S>(endpoints: Endpoints) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let table = endpoints.table();
+    let endpoint = any(async move |request: Request| answer(&endpoints, request).await);
+    table.fold(Router::new(), |router, route| router.route(route.path(), endpoint.clone()))
+}
+
+/// Hands over what axum knows of the request, and takes the answer.
+async fn answer(endpoints: &Endpoints, mut request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let extensions = request.extensions_mut();
+    if let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>().copied() {
+        extensions.insert(Peer(peer.ip()));
+    }
+    if let Some(axum::extract::OriginalUri(uri)) = extensions.get().cloned() {
+        if let Some(mount) = uri.path().strip_suffix(&path) {
+            extensions.insert(Mount(mount.to_owned()));
+        }
+        extensions.insert(OriginalUri(uri));
+    }
+    endpoints.handle(request).await.map(Body::new)
+}

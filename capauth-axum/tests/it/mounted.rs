@@ -1,0 +1,97 @@
+//! Where the endpoints are, and what they are told of a request.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::routing::get;
+use capauth_axum::CapAuth;
+use capauth_axum::capauth_tower::{Part, Route};
+use capauth_protocol::Nonce;
+use capauth_verifier::{AddressPrefix, Challenge, ChallengeStore, StoreResult, Timestamp, memory};
+use serde_json::json;
+
+use crate::client::Client;
+
+async fn capauth() -> CapAuth {
+    CapAuth::local("app.example.com").stores(memory::stores().unwrap()).build().await.unwrap()
+}
+
+#[tokio::test]
+async fn every_path_of_the_service_is_there_and_nothing_beside() {
+    let capauth = capauth().await;
+    let from_state = Router::new().merge(capauth_axum::service_routes()).with_state(capauth.clone());
+    let with = Router::new().merge(capauth_axum::service_routes_with(&capauth));
+    for app in [from_state, with] {
+        let app = app.route("/.well-known/acme-challenge/{token}", get(async || "the application's own"));
+        let client = Client::of(app).await;
+        for route in Route::of(Part::Service) {
+            let path = route.path().replace("{fingerprint}", &"AB".repeat(20));
+            let answer = client.send("DELETE", &path, &[], String::new()).await;
+            assert_eq!(
+                (answer.status, answer.json()["error"].as_str()),
+                (405, Some("method_not_allowed")),
+                "{path}"
+            );
+        }
+        for path in
+            ["/auth/capauth", "/auth/capauth/", "/auth/capauth/other", "/capauth/v1/keys/a/b/groups", "/"]
+        {
+            assert_eq!(client.get(path, &[]).await.status, 404, "{path}");
+        }
+        assert_eq!(client.get("/.well-known/acme-challenge/x", &[]).await.text, "the application's own");
+        assert_eq!(client.get("/health", &[]).await.json(), json!({"status": "ok"}));
+    }
+}
+
+#[tokio::test]
+async fn an_application_mounts_the_login_alone_with_any_state_and_at_any_place() {
+    let capauth = capauth().await;
+    let app = Router::new()
+        .merge(capauth_axum::routes_with(&capauth))
+        .nest("/app", capauth_axum::routes_with(&capauth))
+        .with_state(Arc::new("any state"));
+    let client = Client::of(app).await;
+    for path in ["/auth/capauth/me", "/app/auth/capauth/me"] {
+        assert_eq!(client.get(path, &[]).await.status, 401, "{path}");
+    }
+    for path in ["/capauth/v1/keys", "/health", "/auth/capauth/%6de", "/app/auth/capauth/%6de"] {
+        assert_eq!(client.get(path, &[]).await.status, 404, "{path}");
+    }
+}
+
+/// Notes where requests for challenges came from.
+struct Noting {
+    store: Arc<dyn ChallengeStore>,
+    seen: Arc<Mutex<Vec<AddressPrefix>>>,
+}
+
+#[async_trait]
+impl ChallengeStore for Noting {
+    async fn put(&self, challenge: Challenge, now: Timestamp) -> StoreResult<()> {
+        self.seen.lock().unwrap().push(challenge.prefix);
+        self.store.put(challenge, now).await
+    }
+    async fn get(&self, nonce: &Nonce) -> StoreResult<Option<Challenge>> {
+        self.store.get(nonce).await
+    }
+    async fn take(&self, nonce: &Nonce) -> StoreResult<Option<Challenge>> {
+        self.store.take(nonce).await
+    }
+}
+
+#[tokio::test]
+async fn attack_address_forged_by_the_client_does_not_count() {
+    let of = |address: &str| AddressPrefix::of(Some(address.parse().unwrap()));
+    for (proxies, expected) in [(&[][..], of("127.0.0.1")), (&["127.0.0.0/8"], of("203.0.113.9"))] {
+        let (mut stores, seen) = (memory::stores().unwrap(), Arc::default());
+        stores.challenges = Arc::new(Noting { store: stores.challenges.clone(), seen: Arc::clone(&seen) });
+        let proxies = proxies.iter().map(|range| range.parse().unwrap());
+        let config = CapAuth::local("app.example.com").stores(stores).trusted_proxies(proxies);
+        let client = Client::of(capauth_axum::routes_with(&config.build().await.unwrap())).await;
+        let forwarded = [("x-forwarded-for", "198.51.100.1, 203.0.113.9")];
+        let body = json!({"fingerprint": "AB".repeat(20)});
+        assert_eq!(client.post("/auth/capauth/challenge", &forwarded, &body).await.status, 200);
+        assert_eq!(*seen.lock().unwrap(), [expected]);
+    }
+}

@@ -1,0 +1,55 @@
+//! How every answer of ours is put together.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+use crate::body::Body;
+
+/// On every answer: not kept by caches, not guessed at, and our paths not told to other sites.
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+];
+
+/// What a page of ours may do: show itself, and send its form back.
+const PAGE_POLICY: &str = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const JSON: &str = "application/json";
+
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => respond(status, Some(JSON), bytes.into()),
+        // Our types always serialise. Should one not, nothing is better than half of it.
+        Err(_) => respond(StatusCode::INTERNAL_SERVER_ERROR, None, Bytes::new()),
+    }
+}
+
+/// JSON that is text already.
+pub(crate) fn json_text(text: String) -> Response<Body> {
+    respond(StatusCode::OK, Some(JSON), text.into())
+}
+
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    respond(status, None, Bytes::new())
+}
+
+pub(crate) fn page(html: &'static str) -> Response<Body> {
+    let mut response =
+        respond(StatusCode::OK, Some("text/html; charset=utf-8"), Bytes::from_static(html.as_bytes()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+fn respond(status: StatusCode, content_type: Option<&'static str>, bytes: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().extend(HEADERS);
+    if let Some(content_type) = content_type {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    response
+}

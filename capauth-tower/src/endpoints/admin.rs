@@ -1,0 +1,77 @@
+//! Who administers.
+
+use capauth_verifier::{Audience, AuthError, AuthErrorKind, LocalVerifier, Session};
+
+use super::Exchange;
+use crate::credentials;
+use crate::handle::CapAuth;
+use crate::refuse::Failure;
+use crate::session::Presented;
+
+/// Seconds after a login for which it lets an administrator work.
+const FRESH: u64 = 15 * 60;
+
+/// Lets administrators through: the administrator's token, or a fresh login of a listed key to the service itself.
+/// Never a person's token, which applications get to see.
+pub(super) async fn require(exchange: &Exchange<'_>) -> Result<(), Failure> {
+    let (capauth, local) = (exchange.capauth, exchange.local()?);
+    if capauth.inner().admin_token.is_none() && !local.has_admin_keys() {
+        return Err(AuthErrorKind::NotConfigured.into());
+    }
+    match credentials::bearer(&exchange.parts.headers)? {
+        Some(token) if is_admin_token(capauth, token) => Ok(()),
+        Some(token) => Err(refuse_person(capauth, token).await),
+        None => session(exchange, local).await,
+    }
+}
+
+/// Lets through the verifiers that follow the feed, by their service's credential, and administrators.
+pub(super) async fn require_feed(exchange: &Exchange<'_>) -> Result<(), Failure> {
+    let (capauth, local) = (exchange.capauth, exchange.local()?);
+    let unconfigured = capauth.inner().admin_token.is_none() && !local.has_admin_keys();
+    if !local.has_feed_credentials() {
+        return require(exchange).await;
+    }
+    match credentials::bearer(&exchange.parts.headers)? {
+        Some(token) if local.feed_credential_matches(token) => Ok(()),
+        None if unconfigured => Err(AuthErrorKind::Unauthenticated.into()),
+        Some(token) if unconfigured => Err(refuse_person(capauth, token).await),
+        Some(_) | None => require(exchange).await,
+    }
+}
+
+fn is_admin_token(capauth: &CapAuth, token: &str) -> bool {
+    capauth.inner().admin_token.as_ref().is_some_and(|own| own.matches(token))
+}
+
+/// A person's token is understood and not enough; anything else is no token.
+async fn refuse_person(capauth: &CapAuth, token: &str) -> Failure {
+    match capauth.verifier().authenticate(token, Audience::AnyOfIssuer).await {
+        Ok(_) => AuthErrorKind::Forbidden.into(),
+        Err(error) if error.kind().code().status() >= 500 => error.into(),
+        Err(_) => AuthErrorKind::InvalidToken.into(),
+    }
+}
+
+async fn session(exchange: &Exchange<'_>, local: &LocalVerifier) -> Result<(), Failure> {
+    let capauth = exchange.capauth;
+    let Presented::Session(session) = capauth.inner().sessions.read(&exchange.parts.headers) else {
+        return Err(AuthErrorKind::Unauthenticated.into());
+    };
+    let who = capauth.resume(&session).await?.ok_or(AuthErrorKind::Unauthenticated)?;
+    Ok(may_administer(local, capauth, who.session())?)
+}
+
+fn may_administer(local: &LocalVerifier, capauth: &CapAuth, session: &Session) -> Result<(), AuthError> {
+    let on_our_page = session.origin.as_deref() == Some(local.base_url());
+    if !local.is_admin_key(&session.fingerprint) || !on_our_page {
+        return Err(AuthErrorKind::Forbidden.into());
+    }
+    if capauth.now().since(session.authenticated_at) > FRESH {
+        return Err(AuthError::with_words(
+            AuthErrorKind::Forbidden,
+            "Sign in again: this login is too old to administer.",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Ending a session or a token.
+
+use capauth_verifier::Audience;
+use http::{Method, Response, StatusCode, header};
+use serde::Serialize;
+
+use super::Exchange;
+use crate::answer;
+use crate::body::Body;
+use crate::credentials;
+use crate::refuse::Failure;
+use crate::session::Presented;
+
+/// Asks first: another site can make a browser follow a link. The form goes to the page's own path, wherever that is
+/// mounted.
+const ASK: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Sign out</title>\n\
+    <h1>Sign out?</h1>\n<form method=\"post\" action=\"logout\">\n<button>Sign out</button>\n</form>\n</html>\n";
+
+const DONE: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Signed out</title>\n\
+    <h1>You are signed out.</h1>\n</html>\n";
+
+/// `POST /auth/capauth/logout`.
+pub(super) async fn by_page(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
+    end(exchange).await
+}
+
+/// `GET` and `POST /capauth/v1/logout`.
+pub(super) async fn of_service(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
+    let headers = &exchange.parts.headers;
+    let safe_get = credentials::bearer(headers)?.is_some() || from_our_page(exchange);
+    let has_cookie = exchange.capauth.inner().sessions.has_cookie(headers);
+    if exchange.method == Method::GET && has_cookie && !safe_get {
+        return Ok(answer::page(ASK));
+    }
+    end(exchange).await
+}
+
+/// Whether the browser says that a page of ours asks.
+fn from_our_page(exchange: &Exchange<'_>) -> bool {
+    let mut sites = exchange.parts.headers.get_all("sec-fetch-site").iter();
+    matches!((sites.next(), sites.next()), (Some(site), None) if site == "same-origin")
+}
+
+/// Ends what the request carries, everywhere, and takes the cookie away.
+async fn end(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
+    #[derive(Serialize)]
+    struct SignedOut {
+        ok: bool,
+    }
+    let (capauth, headers) = (exchange.capauth, &exchange.parts.headers);
+    if let Some(token) = credentials::bearer(headers)? {
+        let who = capauth.verifier().authenticate(token, Audience::Own).await?;
+        capauth.verifier().end(who.session()).await?;
+    }
+    if let Presented::Session(session) = capauth.inner().sessions.read(headers) {
+        capauth.verifier().end(&session).await?;
+    }
+    let mut response = if is_navigation(exchange) {
+        answer::page(DONE)
+    } else {
+        answer::json(StatusCode::OK, &SignedOut { ok: true })
+    };
+    if let Some(clear) = capauth.inner().sessions.clear() {
+        response.headers_mut().append(header::SET_COOKIE, clear);
+    }
+    Ok(response)
+}
+
+/// Whether a person looks at the answer.
+fn is_navigation(exchange: &Exchange<'_>) -> bool {
+    let mut accept =
+        exchange.parts.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accept.any(|value| value.contains("text/html"))
+}

@@ -1,0 +1,206 @@
+//! [`Endpoints`]: every HTTP endpoint, once.
+
+mod admin;
+mod keys;
+mod login;
+mod logout;
+mod protocol;
+mod query;
+mod read;
+mod table;
+mod tokens;
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use capauth_protocol::{ErrorCode, Refusal};
+use capauth_verifier::{AuthErrorKind, Caller, LocalVerifier};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body::Body as HttpBody;
+use tower_service::Service;
+
+use crate::BoxError;
+use crate::body::Body;
+use crate::handle::CapAuth;
+use crate::layer::BoxFuture;
+use crate::refuse::Failure;
+
+use table::Call;
+pub(crate) use table::authenticates_itself;
+pub use table::{Part, Route};
+
+/// The endpoints as a service: an application's ([`CapAuth::endpoints`]) or all of them
+/// ([`CapAuth::service_endpoints`]).
+///
+/// [`table`](Self::table) says which paths there are, so that a framework can be told each of them. Other paths are
+/// answered 404, other methods 405.
+#[derive(Debug, Clone)]
+pub struct Endpoints {
+    capauth: CapAuth,
+    part: Part,
+}
+
+/// One request, as the endpoints see it.
+struct Exchange<'a> {
+    capauth: &'a CapAuth,
+    parts: &'a Parts,
+    /// The method to answer: GET for HEAD.
+    method: &'a Method,
+    body: &'a [u8],
+}
+
+impl Endpoints {
+    pub(crate) fn login(capauth: CapAuth) -> Self {
+        Self { capauth, part: Part::Login }
+    }
+
+    pub(crate) fn service(capauth: CapAuth) -> Self {
+        Self { capauth, part: Part::Service }
+    }
+
+    /// The paths that are served here, each with its methods. A path may hold one parameter, written `{name}`.
+    pub fn table(&self) -> impl Iterator<Item = &'static Route> + use<> {
+        Route::of(self.part)
+    }
+
+    /// Whether there is an endpoint at this path, compared raw.
+    pub fn serves(&self, path: &str) -> bool {
+        table::find(self.part, path).is_some()
+    }
+
+    /// Answers a request: with what the endpoint at its path says, or with an error.
+    ///
+    /// A body is read up to [`MAX_BODY`](capauth_protocol::limits::MAX_BODY) bytes, for ten seconds. The future is
+    /// `Send` if the body is.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let call = match self.admit(&parts) {
+            Ok(call) => call,
+            Err(response) => return *response,
+        };
+        let body = match read::body(&parts, body).await {
+            Ok(body) => body,
+            Err(refusal) => return call.refuse(refusal.into()),
+        };
+        self.dispatch(call, &parts, &body).await
+    }
+
+    /// Everything that can be said before the body is read.
+    fn admit(&self, parts: &Parts) -> Result<Call, Box<Response<Body>>> {
+        let Some(route) = table::find(self.part, parts.uri.path()) else {
+            let refusal = Refusal::new(ErrorCode::NotFound, "There is nothing at this path.");
+            return Err(Box::new(Failure::Request(refusal).into_response()));
+        };
+        if !route.methods().contains(answered(&parts.method)) {
+            return Err(Box::new(method_not_allowed(route)));
+        }
+        let refused = |failure: Failure| Box::new(route.call.refuse(failure));
+        self.capauth.check_origin(parts).map_err(|error| refused(error.into()))?;
+        read::check(parts, route.call).map_err(|refusal| refused(refusal.into()))?;
+        Ok(route.call)
+    }
+
+    async fn dispatch(&self, call: Call, parts: &Parts, body: &Bytes) -> Response<Body> {
+        let exchange = Exchange { capauth: &self.capauth, parts, method: answered(&parts.method), body };
+        let answer = match call {
+            Call::LoginChallenge => login::challenge(&exchange).await,
+            Call::LoginVerify => login::verify(&exchange).await,
+            Call::LoginLogout => logout::by_page(&exchange).await,
+            Call::Me => login::me(&exchange).await,
+            Call::Challenge => protocol::challenge(&exchange).await,
+            Call::Verify => protocol::verify(&exchange).await,
+            Call::Status => protocol::status(&exchange).await,
+            Call::WellKnown => protocol::well_known(&exchange),
+            Call::Jwks => protocol::jwks(&exchange).await,
+            Call::Health => protocol::health(&exchange).await,
+            Call::TokenInfo => tokens::token_info(&exchange).await,
+            Call::UserInfo => tokens::user_info(&exchange).await,
+            Call::Logout => logout::of_service(&exchange).await,
+            Call::Keys => keys::list(&exchange).await,
+            Call::Approve => keys::approve(&exchange).await,
+            Call::Revoke => keys::revoke(&exchange).await,
+            Call::Erase => keys::erase(&exchange).await,
+            Call::Groups => keys::groups(&exchange).await,
+            Call::Revocations => keys::revocations(&exchange).await,
+        };
+        let mut response = answer.unwrap_or_else(|failure| call.refuse(failure));
+        if parts.method == Method::HEAD {
+            let length = HeaderValue::from(response.body().bytes().len());
+            response.headers_mut().insert(header::CONTENT_LENGTH, length);
+            *response.body_mut() = Body::default();
+        }
+        response
+    }
+}
+
+impl Call {
+    /// A failed login says so in a member of its own.
+    fn refuse(self, failure: Failure) -> Response<Body> {
+        match self {
+            Self::LoginVerify => failure.into_login_response(),
+            _ => failure.into_response(),
+        }
+    }
+}
+
+impl<'a> Exchange<'a> {
+    /// Who asks, for the limits, and under which name they know this server.
+    fn caller(&self) -> Caller {
+        let host = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority = self.parts.uri.authority().map(|authority| authority.as_str());
+        Caller {
+            address: self.capauth.inner().proxies.client(self.parts),
+            // HTTP/2 has the host in the URI.
+            host: host.or(authority).map(str::to_owned),
+        }
+    }
+
+    /// The verifier that decides here: the service's own endpoints need one.
+    fn local(&self) -> Result<&'a LocalVerifier, Failure> {
+        self.capauth.local_verifier().ok_or_else(|| AuthErrorKind::NotConfigured.into())
+    }
+}
+
+/// HEAD is answered as GET is, without the body.
+fn answered(method: &Method) -> &Method {
+    if method == Method::HEAD { &Method::GET } else { method }
+}
+
+fn method_not_allowed(route: &Route) -> Response<Body> {
+    let refusal = Refusal::new(ErrorCode::MethodNotAllowed, "This path does not have that method.");
+    let mut response = Failure::Request(refusal).into_response();
+    let mut methods: Vec<&str> = route.methods().iter().map(Method::as_str).collect();
+    if route.methods().contains(&Method::GET) {
+        methods.push("HEAD");
+    }
+    if let Ok(allow) = HeaderValue::try_from(methods.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+impl<B> Service<Request<B>> for Endpoints
+where
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let endpoints = self.clone();
+        Box::pin(async move { Ok(endpoints.handle(request).await) })
+    }
+}

@@ -1,0 +1,92 @@
+//! Reading a body, within limits of size and time.
+
+use std::error::Error;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use capauth_protocol::limits::MAX_BODY;
+use capauth_protocol::{ErrorCode, Refusal};
+use http::request::Parts;
+use http::{Method, header};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::table::Call;
+use crate::BoxError;
+
+/// How long a client may take to send a body.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What can be said against a body from the headers alone: a client that waits for `100 Continue` hears it at once.
+pub(super) fn check(parts: &Parts, call: Call) -> Result<(), Refusal> {
+    if !has_body(&parts.method) {
+        return Ok(());
+    }
+    let length = content_length(parts);
+    if length.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(too_large());
+    }
+    // A page's form, or a client with nothing to say, ends a session and asks who it is without any body.
+    let without = matches!(call, Call::LoginLogout | Call::Logout | Call::UserInfo);
+    if without || is_json(parts) {
+        return Ok(());
+    }
+    Err(Refusal::new(ErrorCode::UnsupportedMediaType, "Send the body as application/json."))
+}
+
+/// The body of a request whose method has one, read to its end.
+pub(super) async fn body<B>(parts: &Parts, body: B) -> Result<Bytes, Refusal>
+where
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    if !has_body(&parts.method) {
+        return Ok(Bytes::new());
+    }
+    let collect = pin!(Limited::new(body, MAX_BODY).collect());
+    let bytes = match tokio::time::timeout(PATIENCE, collect).await {
+        Err(_) => return Err(Refusal::new(ErrorCode::InvalidRequest, "The body did not arrive in time.")),
+        Ok(Err(error)) if is_length_limit(error.as_ref()) => return Err(too_large()),
+        Ok(Err(_)) => return Err(Refusal::new(ErrorCode::InvalidRequest, "The body did not arrive whole.")),
+        Ok(Ok(collected)) => collected.to_bytes(),
+    };
+    if !bytes.is_empty() && !is_json(parts) {
+        return Err(Refusal::new(ErrorCode::UnsupportedMediaType, "Send the body as application/json."));
+    }
+    Ok(bytes)
+}
+
+fn has_body(method: &Method) -> bool {
+    *method != Method::GET && *method != Method::HEAD
+}
+
+fn content_length(parts: &Parts) -> Option<u64> {
+    parts.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the one `Content-Type` is `application/json`, with or without parameters.
+fn is_json(parts: &Parts) -> bool {
+    let mut values = parts.headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(ErrorCode::PayloadTooLarge, format!("The body is larger than {MAX_BODY} bytes."))
+}
+
+/// Frameworks wrap errors, and a limit outside of ours raises the same one.
+fn is_length_limit(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    // A chain that leads back into itself ends here.
+    for _ in 0..16 {
+        match next {
+            Some(error) if error.is::<LengthLimitError>() => return true,
+            Some(error) => next = error.source(),
+            None => break,
+        }
+    }
+    false
+}

@@ -1,0 +1,168 @@
+//! Which paths there are.
+
+use http::Method;
+
+/// Which endpoints are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// An application's login endpoints.
+    Login,
+    /// Those, and the service's own.
+    Service,
+}
+
+/// A path, and the methods it has.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    path: &'static str,
+    methods: &'static [Method],
+    part: Part,
+    pub(super) call: Call,
+}
+
+impl Route {
+    /// All routes of a part.
+    pub fn of(part: Part) -> impl Iterator<Item = &'static Self> {
+        TABLE.iter().filter(move |route| part == Part::Service || route.part == Part::Login)
+    }
+
+    /// The path, compared raw. One parameter may stand in it, written `{name}`: one whole step of the path.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// The methods. Where there is GET, HEAD is answered too.
+    pub fn methods(&self) -> &'static [Method] {
+        self.methods
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        parameter(self.path, path).is_some()
+    }
+}
+
+/// Which endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    LoginChallenge,
+    LoginVerify,
+    LoginLogout,
+    Me,
+    Challenge,
+    Verify,
+    Status,
+    WellKnown,
+    Jwks,
+    Health,
+    TokenInfo,
+    UserInfo,
+    Logout,
+    Keys,
+    Approve,
+    Revoke,
+    Erase,
+    Groups,
+    Revocations,
+}
+
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const PUT: &[Method] = &[Method::PUT];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
+
+pub(super) const GROUPS: &str = "/capauth/v1/keys/{fingerprint}/groups";
+
+const fn login(path: &'static str, methods: &'static [Method], call: Call) -> Route {
+    Route { path, methods, part: Part::Login, call }
+}
+
+const fn service(path: &'static str, methods: &'static [Method], call: Call) -> Route {
+    Route { path, methods, part: Part::Service, call }
+}
+
+static TABLE: &[Route] = &[
+    login("/auth/capauth/challenge", POST, Call::LoginChallenge),
+    login("/auth/capauth/verify", POST, Call::LoginVerify),
+    login("/auth/capauth/logout", POST, Call::LoginLogout),
+    login("/auth/capauth/me", GET, Call::Me),
+    service("/capauth/v1/challenge", POST, Call::Challenge),
+    service("/capauth/v1/verify", POST, Call::Verify),
+    service("/capauth/v1/status", GET, Call::Status),
+    service("/capauth/v1/well-known", GET, Call::WellKnown),
+    service("/capauth/v1/token-info", GET, Call::TokenInfo),
+    service("/capauth/v1/userinfo", GET_POST, Call::UserInfo),
+    service("/capauth/v1/logout", GET_POST, Call::Logout),
+    service("/capauth/v1/keys", GET, Call::Keys),
+    service("/capauth/v1/keys/approve", POST, Call::Approve),
+    service("/capauth/v1/keys/revoke", POST, Call::Revoke),
+    service("/capauth/v1/keys/erase", POST, Call::Erase),
+    service(GROUPS, PUT, Call::Groups),
+    service("/capauth/v1/revocations", GET, Call::Revocations),
+    service("/.well-known/jwks.json", GET, Call::Jwks),
+    service("/health", GET, Call::Health),
+];
+
+/// Paths of CapAuth that authenticate their requests themselves: the login page, which is not served here yet, counts.
+const LOGIN_PAGE: &str = "/auth/capauth/login";
+
+pub(super) fn find(part: Part, path: &str) -> Option<&'static Route> {
+    Route::of(part).find(|route| route.matches(path))
+}
+
+/// Whether a layer leaves it to the endpoint at this path to say who asks. `/health` and the documents at the root may
+/// as well be an application's own.
+pub(crate) fn authenticates_itself(path: &str) -> bool {
+    path == LOGIN_PAGE
+        || (path.starts_with("/auth/capauth/") || path.starts_with("/capauth/v1/"))
+            && find(Part::Service, path).is_some()
+}
+
+/// What stands in a path where the template has its parameter; empty when it has none. `None`: another path.
+pub(super) fn parameter<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+    let Some((before, rest)) = template.split_once('{') else { return (template == path).then_some("") };
+    let (_, after) = rest.split_once('}')?;
+    let value = path.strip_prefix(before)?.strip_suffix(after)?;
+    (!value.is_empty() && !value.contains('/')).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_path_that_means_the_same_to_somebody_else() {
+        for bad in [
+            "/auth/capauth/me/",
+            "/auth/capauth//me",
+            "//auth/capauth/me",
+            "/auth/capauth/%6de",
+            "/auth/c%61pauth/me",
+            "/auth/capauth/./me",
+            "/auth/capauth/x/../me",
+            "/auth/capauth/me;x=1",
+            "/auth/capauth/ME",
+            "/auth/capauth/me%00",
+            "/auth/capauth",
+            "/capauth/v1/keys//groups",
+            "/capauth/v1/keys/a/b/groups",
+            "/capauth/v1/keys/{fingerprint}/groups/",
+            "/capauth/v1/keys/groups",
+            "",
+            "*",
+        ] {
+            assert!(find(Part::Service, bad).is_none(), "{bad}");
+            assert!(!authenticates_itself(bad), "{bad}");
+        }
+        assert!(find(Part::Login, "/auth/capauth/me").is_some());
+        assert!(find(Part::Service, "/capauth/v1/keys/ABC/groups").is_some());
+        assert!(authenticates_itself("/auth/capauth/me") && authenticates_itself("/auth/capauth/login"));
+        assert!(!authenticates_itself("/health"));
+    }
+
+    #[test]
+    fn an_application_serves_nothing_of_the_services() {
+        assert!(Route::of(Part::Login).all(|route| route.path().starts_with("/auth/capauth/")));
+        assert!(find(Part::Login, "/capauth/v1/keys").is_none());
+        assert_eq!(Route::of(Part::Service).count(), TABLE.len());
+    }
+}

@@ -1,0 +1,129 @@
+//! [`CapAuth`], the handle that an application holds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use capauth_verifier::{AuthError, LocalVerifier, Secret, Timestamp, Verifier};
+
+use crate::config::LocalConfig;
+use crate::endpoints::Endpoints;
+use crate::group::Rule;
+use crate::layer::{RequireLayer, RoutesLayer};
+use crate::origin::Origins;
+use crate::proxies::TrustedProxies;
+use crate::session::Sessions;
+
+/// CapAuth in one application: cheap to clone, safe to share.
+#[derive(Clone)]
+pub struct CapAuth(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) verifier: Arc<LocalVerifier>,
+    pub(crate) sessions: Sessions,
+    pub(crate) origins: Origins,
+    pub(crate) admin_token: Option<Secret>,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) notices: Vec<String>,
+}
+
+impl CapAuth {
+    /// Begins a CapAuth whose keys are kept by this application itself. `service` is the name that people sign in
+    /// to: the host name under which browsers know the application.
+    ///
+    /// ```
+    /// # use capauth_tower::CapAuth;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("capauth-doc-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let url = format!("sqlite://{}", directory.join("capauth.db").display());
+    /// let capauth = CapAuth::local("app.example.com").store(url).build().await?;
+    /// # capauth.close().await?;
+    /// # std::fs::remove_dir_all(&directory)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn local(service: impl Into<String>) -> LocalConfig {
+        LocalConfig::new(service.into())
+    }
+
+    pub(crate) fn from_inner(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The login endpoints of an application, under `/auth/capauth`.
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints::login(self.clone())
+    }
+
+    /// Every endpoint: the application's, the service's under `/capauth/v1`, and its documents at the root.
+    pub fn service_endpoints(&self) -> Endpoints {
+        Endpoints::service(self.clone())
+    }
+
+    /// A layer that serves the login endpoints and passes everything else on. It belongs outside of whatever demands
+    /// a login.
+    pub fn routes_layer(&self) -> RoutesLayer {
+        RoutesLayer::new(self.endpoints())
+    }
+
+    /// A layer that lets through whoever is signed in.
+    pub fn require_login(&self) -> RequireLayer {
+        RequireLayer::new(self.clone(), Rule::Login)
+    }
+
+    /// A layer that lets through whom an administrator put into this group.
+    pub fn require_group(&self, group: impl Into<String>) -> RequireLayer {
+        RequireLayer::new(self.clone(), Rule::Group(group.into().into()))
+    }
+
+    /// A layer that lets through who does not say of themselves that they are a program. A courtesy between honest
+    /// parties: where it must hold, use a group.
+    pub fn require_human(&self) -> RequireLayer {
+        RequireLayer::new(self.clone(), Rule::Human)
+    }
+
+    /// The verifier behind it.
+    pub fn verifier(&self) -> &dyn Verifier {
+        self.0.verifier.as_ref()
+    }
+
+    /// The verifier behind it, if it decides here and asks no other server. Keys are administered through it.
+    pub fn local_verifier(&self) -> Option<&LocalVerifier> {
+        Some(&self.0.verifier)
+    }
+
+    /// What is open or missing in the configuration, in words to be logged at start-up.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = self.0.notices.clone();
+        notices.extend(self.0.verifier.notices().iter().cloned());
+        notices
+    }
+
+    /// Writes what waits to be written. Call it once the server has answered its last request.
+    ///
+    /// # Errors
+    /// A store is gone.
+    pub async fn close(&self) -> Result<(), AuthError> {
+        self.0.verifier.close().await
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.verifier.now()
+    }
+
+    /// Whether both are the same, not merely equal.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for CapAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CapAuth").field("service", &self.verifier().service()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+//! Ending sessions and tokens.
+
+use serde_json::{Value, json};
+
+use crate::person::Person;
+use crate::site::{ORIGIN, Site, request};
+
+#[tokio::test]
+async fn a_page_ends_the_session_everywhere() {
+    let site = Site::new().await;
+    let cookie = site.cookie(&Person::new("alice"), Value::Null).await;
+    let headers = [("cookie", &*cookie), ("origin", ORIGIN)];
+    // A page may send its logout without a body.
+    let answer = site.send(request("POST", "/auth/capauth/logout", &headers, "")).await;
+    assert_eq!((answer.status().as_u16(), answer.json()), (200, json!({"ok": true})));
+    assert!(answer.clears_cookie());
+    let kept = site.get("/auth/capauth/me", &[("cookie", &cookie)]).await;
+    assert_eq!(kept.status(), 401, "a kept copy of the cookie is worth nothing");
+    let again = site.post("/auth/capauth/logout", &[("origin", ORIGIN)], &json!({})).await;
+    assert_eq!(again.status(), 200);
+    assert!(again.clears_cookie());
+}
+
+#[tokio::test]
+async fn a_bearer_ends_its_token_and_no_other() {
+    let site = Site::new().await;
+    let alice = Person::new("alice");
+    let (one, other) = (site.bearer(&alice).await, site.bearer(&alice).await);
+    assert_eq!(site.get("/capauth/v1/logout", &[("authorization", &one)]).await.status(), 200);
+    assert_eq!(site.get("/auth/capauth/me", &[("authorization", &one)]).await.status(), 401);
+    assert_eq!(site.get("/auth/capauth/me", &[("authorization", &other)]).await.status(), 200);
+    assert_eq!(site.get("/capauth/v1/logout", &[("authorization", &one)]).await.status(), 401);
+    assert_eq!(site.get("/capauth/v1/logout", &[("authorization", "Bearer x")]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn attack_link_to_logout_asks_first() {
+    let site = Site::new().await;
+    let cookie = site.cookie(&Person::new("alice"), Value::Null).await;
+    for headers in [
+        &[("cookie", &*cookie)][..],
+        &[("cookie", &cookie), ("sec-fetch-site", "cross-site")],
+        &[("cookie", &cookie), ("sec-fetch-site", "none")],
+    ] {
+        let answer = site.get("/capauth/v1/logout", headers).await;
+        assert_eq!(answer.status(), 200);
+        assert!(answer.text().contains("<form method=\"post\" action=\"logout\">"), "{}", answer.text());
+        assert!(answer.header("content-security-policy").contains("default-src 'none'"));
+        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
+        assert_eq!(answer.header("set-cookie"), "", "nothing has ended yet");
+    }
+    assert_eq!(site.get("/auth/capauth/me", &[("cookie", &cookie)]).await.status(), 200);
+
+    // The page's form, as a browser sends it.
+    let form = [
+        ("cookie", &*cookie),
+        ("origin", ORIGIN),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("accept", "text/html,*/*"),
+    ];
+    let answer = site.send(request("POST", "/capauth/v1/logout", &form, "")).await;
+    assert_eq!(answer.status(), 200);
+    assert!(answer.text().contains("signed out") && answer.clears_cookie());
+    assert_eq!(site.get("/auth/capauth/me", &[("cookie", &cookie)]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_page_of_the_site_may_end_the_session_by_a_link() {
+    let site = Site::new().await;
+    let cookie = site.cookie(&Person::new("alice"), Value::Null).await;
+    let answer =
+        site.get("/capauth/v1/logout", &[("cookie", &cookie), ("sec-fetch-site", "same-origin")]).await;
+    assert!(answer.clears_cookie());
+    assert_eq!(site.get("/auth/capauth/me", &[("cookie", &cookie)]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_form_with_a_body_is_not_read_yet() {
+    let site = Site::new().await;
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(site.send(request("POST", "/capauth/v1/logout", &form, "a=b")).await.status(), 415);
+}
