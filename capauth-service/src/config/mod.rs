@@ -1,0 +1,389 @@
+//! What the operator decides: defaults, a TOML file, the environment, flags; the later ones win.
+
+mod flags;
+mod layers;
+mod values;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use capauth_tower::{EnrollmentMode, Fingerprint, IpRange, MasterKey, Secret, ServiceEntry};
+use clap::Parser as _;
+use figment::value::Value;
+
+use self::flags::Flags;
+use self::layers::Layers;
+
+/// A setting that makes no sense. One line that names the setting and where it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    /// An error in one line: control characters, which a file's name may hold, become spaces.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into().replace(char::is_control, " "))
+    }
+
+    /// The setting that a person wrote as `place`, and what is wrong with it.
+    fn at(place: &str, wrong: impl fmt::Display) -> Self {
+        Self::new(format!("{place} {wrong}"))
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The command line asks for help or the version, or is wrong: clap has the words.
+    CommandLine(clap::Error),
+    /// A setting makes no sense.
+    Setting(ConfigError),
+}
+
+impl From<ConfigError> for LoadError {
+    fn from(error: ConfigError) -> Self {
+        Self::Setting(error)
+    }
+}
+
+/// In which form the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+/// Everything the service needs to know before it starts. Printing it shows no secret.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The name that people sign in to.
+    pub service_id: String,
+    /// Where it is reached from outside, if that was said.
+    pub base_url: Option<String>,
+    /// Other services it makes challenges for.
+    pub services: Vec<ServiceEntry>,
+    /// Where data is kept.
+    pub database_url: String,
+    /// The database's file, unless it is none.
+    pub database_file: Option<PathBuf>,
+    /// The installation's secret; read from, or made in, the file beside the database when `None`.
+    pub master_key: Option<MasterKey>,
+    /// Who may enrol a new key.
+    pub enrollment: EnrollmentMode,
+    /// Whether people are believed about their own groups.
+    pub asserted_groups: bool,
+    /// Whether challenges without an origin are refused.
+    pub require_v2: bool,
+    /// The bearer token of administrators.
+    pub admin_token: Option<Secret>,
+    /// Keys whose holders administer.
+    pub admin_fingerprints: Vec<Fingerprint>,
+    /// The armored private key that signs challenges.
+    pub server_key: Option<Secret>,
+    /// Its passphrase.
+    pub server_key_passphrase: Option<Secret>,
+    /// The secret of HS256 access tokens.
+    pub jwt_secret: Option<Secret>,
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The port to listen on; 0 for any.
+    pub port: u16,
+    /// Whether browsers on this machine may sign in over plain http.
+    pub insecure_http: bool,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpRange>,
+    /// Web origins whose pages may call the protocol's endpoints.
+    pub cors_origins: Vec<String>,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// The log's filter.
+    pub log: String,
+    /// The log's form.
+    pub log_format: LogFormat,
+    /// What the operator should know, found while reading.
+    pub notices: Vec<String>,
+}
+
+impl Config {
+    /// Reads the configuration from a command line (its first word is the program) and environment variables.
+    ///
+    /// # Errors
+    /// A wrong command line, or a setting that makes no sense.
+    pub fn load<A, T>(
+        arguments: A,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, LoadError>
+    where
+        A: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let variables: Vec<_> = variables.into_iter().collect();
+        let home = variables.iter().find(|(name, _)| name == "HOME").map(|(_, home)| PathBuf::from(home));
+        let flags = Flags::try_parse_from(arguments).map_err(LoadError::CommandLine)?;
+        let layers = Layers::gather(flags, variables)?;
+        Ok(Self::read(&layers, home.as_deref())?)
+    }
+
+    fn read(layers: &Layers, home: Option<&Path>) -> Result<Self, ConfigError> {
+        let seconds = |text: &str| match text.parse() {
+            Ok(seconds @ 1..=300) => Ok(Duration::from_secs(seconds)),
+            _ => Err("is not a number of seconds from 1 to 300"),
+        };
+        let log_format = |text: &str| match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("is neither text nor json"),
+        };
+        let groups = |text: &str| match text {
+            "granted" => Ok(false),
+            "asserted" => Ok(true),
+            _ => Err("is neither granted nor asserted"),
+        };
+        let (database_url, database_file) = database(layers, home)?;
+        let config = Self {
+            service_id: one(layers, "service_id", values::service_name)?
+                .unwrap_or_else(|| "capauth.local".to_owned()),
+            base_url: one(layers, "base_url", values::origin)?,
+            services: services(layers)?,
+            database_url,
+            database_file,
+            master_key: secret_parsed(layers, "master_key", MasterKey::parse)?,
+            enrollment: enrollment(layers)?,
+            asserted_groups: one(layers, "groups", groups)?.unwrap_or(false),
+            require_v2: one(layers, "require_v2", values::boolean)?.unwrap_or(false),
+            admin_token: secret(layers, "admin_token")?,
+            admin_fingerprints: several(layers, "admin_fingerprints", |text| {
+                Fingerprint::from_str(text)
+                    .map_err(|_| "holds something that is no fingerprint of 40 or 64 digits")
+            })?,
+            server_key: secret(layers, "server_key_armor")?,
+            server_key_passphrase: secret(layers, "server_key_passphrase")?,
+            jwt_secret: secret(layers, "jwt_secret")?,
+            host: one(layers, "host", values::address)?.unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            port: one(layers, "port", values::port)?.unwrap_or(8420),
+            insecure_http: one(layers, "insecure_http", values::boolean)?.unwrap_or(false),
+            trusted_proxies: several(layers, "trusted_proxies", |text| {
+                IpRange::from_str(text)
+                    .map_err(|_| "holds something that is no address and no range like 10.0.0.0/8")
+            })?,
+            cors_origins: several(layers, "cors_origins", values::origin)?,
+            request_timeout: one(layers, "request_timeout", seconds)?.unwrap_or(Duration::from_secs(15)),
+            log: one(layers, "log", crate::logging::check_filter)?.unwrap_or_else(|| "info".to_owned()),
+            log_format: one(layers, "log_format", log_format)?.unwrap_or(LogFormat::Text),
+            notices: notices(layers),
+        };
+        config.check(layers)?;
+        Ok(config)
+    }
+
+    /// What makes no sense only together.
+    fn check(&self, layers: &Layers) -> Result<(), ConfigError> {
+        let at = |key: &str, wrong: &str| {
+            let place = layers.get(key).map_or_else(|| key.to_owned(), |(_, place)| place);
+            Err(ConfigError::at(&place, wrong))
+        };
+        if self.insecure_http && !self.listens_on_loopback() {
+            return at(
+                "insecure_http",
+                "is only for this machine: listen on 127.0.0.1 or ::1, or put TLS in front",
+            );
+        }
+        if self.server_key_passphrase.is_some() && self.server_key.is_none() {
+            return at("server_key_passphrase", "is set, but there is no server key to open with it");
+        }
+        if !self.listens_on_loopback() {
+            const WEAK: &str =
+                "is too short for a server that others reach: use what `openssl rand -hex 32` prints";
+            if self.admin_token.as_ref().is_some_and(is_weak_token) {
+                return at("admin_token", WEAK);
+            }
+            if self.jwt_secret.as_ref().is_some_and(|secret| secret.expose().len() < 32) {
+                return at("jwt_secret", WEAK);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether only this machine reaches the service.
+    pub fn listens_on_loopback(&self) -> bool {
+        self.host.to_canonical().is_loopback()
+    }
+}
+
+fn is_weak_token(token: &Secret) -> bool {
+    token.expose().chars().count() < 32
+}
+
+/// A setting of one text, parsed.
+fn one<T>(
+    layers: &Layers,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> Result<Option<T>, ConfigError> {
+    let Some((value, place)) = layers.get(key) else { return Ok(None) };
+    let parsed = values::text(&value).and_then(|text| parse(text.trim()));
+    parsed.map(Some).map_err(|wrong| ConfigError::at(&place, wrong))
+}
+
+/// A list, each item parsed.
+fn several<T>(
+    layers: &Layers,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> Result<Vec<T>, ConfigError> {
+    let Some((value, place)) = layers.get(key) else { return Ok(Vec::new()) };
+    let items = values::list(&value).and_then(|items| items.iter().map(|item| parse(item)).collect());
+    items.map_err(|wrong| ConfigError::at(&place, wrong))
+}
+
+fn secret(layers: &Layers, key: &str) -> Result<Option<Secret>, ConfigError> {
+    layers.get(key).map(|(value, place)| values::secret(&value, &place)).transpose()
+}
+
+fn secret_parsed<T, E: fmt::Display>(
+    layers: &Layers,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, ConfigError> {
+    let Some((value, place)) = layers.get(key) else { return Ok(None) };
+    let secret = values::secret(&value, &place)?;
+    parse(secret.expose())
+        .map(Some)
+        .map_err(|wrong| ConfigError::at(&place, format_args!("does not fit: {wrong}")))
+}
+
+fn enrollment(layers: &Layers) -> Result<EnrollmentMode, ConfigError> {
+    let approval = one(layers, "require_approval", values::boolean)?;
+    let mode = one(layers, "enrollment", |text| match text {
+        "open" => Ok(EnrollmentMode::Open),
+        "approval" => Ok(EnrollmentMode::Approval),
+        "closed" => Ok(EnrollmentMode::Closed),
+        _ => Err("is none of open, approval and closed"),
+    })?;
+    match (mode, approval) {
+        (Some(EnrollmentMode::Open), Some(true)) | (Some(EnrollmentMode::Approval), Some(false)) => {
+            let place = layers.get("enrollment").map_or_else(String::new, |(_, place)| place);
+            Err(ConfigError::at(&place, "and CAPAUTH_REQUIRE_APPROVAL contradict each other; keep one"))
+        }
+        (Some(mode), _) => Ok(mode),
+        (None, Some(true)) => Ok(EnrollmentMode::Approval),
+        (None, _) => Ok(EnrollmentMode::Open),
+    }
+}
+
+/// The database's URL, and its file if it has one.
+fn database(layers: &Layers, home: Option<&Path>) -> Result<(String, Option<PathBuf>), ConfigError> {
+    if let Some(url) = one(layers, "database_url", |text| Ok(text.to_owned()))? {
+        let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        let file = path.filter(|path| !path.ends_with(":memory:")).map(PathBuf::from);
+        return Ok((url, file));
+    }
+    let (path, place) = match layers.get("db_path") {
+        None => ("~/.capauth/service/keys.db".to_owned(), "CAPAUTH_DB_PATH".to_owned()),
+        Some((value, place)) => match values::text(&value) {
+            Ok(path) => (path, place),
+            Err(wrong) => return Err(ConfigError::at(&place, wrong)),
+        },
+    };
+    let file = match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        (Some(_), None) => {
+            return Err(ConfigError::at(&place, "begins in your home (~), but HOME is not set"));
+        }
+        (None, _) => PathBuf::from(&path),
+    };
+    Ok((format!("sqlite://{}", file.display()), Some(file)))
+}
+
+/// Other services: `name` or `name=origin|origin` in a list, or tables in the file.
+fn services(layers: &Layers) -> Result<Vec<ServiceEntry>, ConfigError> {
+    let Some((value, place)) = layers.get("services") else { return Ok(Vec::new()) };
+    if let Value::Array(_, items) = &value
+        && items.iter().any(|item| matches!(item, Value::Dict(..)))
+    {
+        return items.iter().map(|item| service_table(item, &place)).collect();
+    }
+    several(layers, "services", |item| {
+        let (name, origins) = item.split_once('=').unwrap_or((item, ""));
+        let entry = ServiceEntry::new(values::service_name(name.trim())?);
+        let origins = origins.split('|').map(str::trim).filter(|origin| !origin.is_empty());
+        origins.map(values::origin).try_fold(entry, |entry, origin| Ok(entry.origin(origin?)))
+    })
+}
+
+fn service_table(item: &Value, place: &str) -> Result<ServiceEntry, ConfigError> {
+    let wrong = |wrong: &'static str| ConfigError::at(place, wrong);
+    let Value::Dict(_, table) = item else { return Err(wrong("mixes tables and texts")) };
+    if table.keys().any(|key| !matches!(key.as_str(), "name" | "origins" | "credential" | "credential_file"))
+    {
+        return Err(wrong("holds an unknown key; a service has name, origins, credential, credential_file"));
+    }
+    let name =
+        table.get("name").ok_or("has a service without a name").and_then(values::text).map_err(wrong)?;
+    let mut entry = ServiceEntry::new(values::service_name(&name).map_err(wrong)?);
+    if let Some(origins) = table.get("origins") {
+        for origin in values::list(origins).map_err(wrong)? {
+            entry = entry.origin(values::origin(&origin).map_err(wrong)?);
+        }
+    }
+    let credential = match (table.get("credential"), table.get("credential_file")) {
+        (Some(_), Some(_)) => {
+            return Err(wrong("has a service with both credential and credential_file; keep one"));
+        }
+        (Some(credential), None) => Some(credential.clone()),
+        (None, Some(file)) => {
+            Some(Value::from(std::collections::BTreeMap::from([("file".to_owned(), file.clone())])))
+        }
+        (None, None) => None,
+    };
+    Ok(match credential {
+        Some(credential) => entry.credential(values::secret(&credential, place)?),
+        None => entry,
+    })
+}
+
+/// What is odd about where settings come from.
+fn notices(layers: &Layers) -> Vec<String> {
+    let mut notices: Vec<_> = layers
+        .unknown_variables
+        .iter()
+        .map(|name| format!("{name} is not a setting of this program and does nothing."))
+        .collect();
+    if let Some(file) = layers.file.as_deref().filter(|file| others_may_read(file)) {
+        let secret = layers::SECRETS.iter().any(|(key, _)| {
+            let place = layers.get(key).map(|(value, place)| (matches!(value, Value::Dict(..)), place));
+            place.is_some_and(|(in_file, place)| !in_file && place.ends_with(&file.display().to_string()))
+        });
+        if secret {
+            notices.push(format!(
+                "{0} holds secrets and others may read it. Run: chmod 600 {0}",
+                file.display()
+            ));
+        }
+    }
+    notices
+}
+
+#[cfg(unix)]
+fn others_may_read(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn others_may_read(_: &Path) -> bool {
+    false
+}
