@@ -1,0 +1,106 @@
+//! Tests and checks: what a change must pass.
+
+use std::time::{Duration, Instant};
+
+use crate::run::{Failure, Outcome, cargo, output_of, short, step};
+use crate::setup;
+
+/// Sets of features that must compile by themselves: the package, and its features without the defaults.
+///
+/// The workspace's own build turns everything on together, so what a crate forgot to ask for shows only here.
+const ALONE: &[(&str, &str)] = &[
+    ("capauth-verifier", "crypto-openssl"),
+    ("capauth-verifier", "crypto-nettle"),
+    ("capauth-axum", "crypto-rust"),
+];
+
+/// The crates that hand the choice of an OpenPGP backend on, and the backends there are.
+const HANDING_ON: &[&str] = &["capauth-verifier", "capauth-tower", "capauth-axum", "capauth-service"];
+const BACKENDS: &[&str] = &["crypto-rust", "crypto-openssl", "crypto-nettle"];
+
+/// The suites, then the examples in the documentation unless a filter asks for less.
+pub(crate) fn test(filter: &[String]) -> Outcome {
+    setup::for_tests()?;
+    let environment = setup::test_environment();
+    step(
+        "tests",
+        cargo("nextest run --workspace --locked --all-targets").args(filter).envs(environment.clone()),
+    )?;
+    if filter.is_empty() {
+        step("documentation examples", cargo("test --doc --workspace --locked").envs(environment))?;
+    }
+    Ok(())
+}
+
+/// Form, warnings, documentation, features.
+pub(crate) fn lint() -> Outcome {
+    setup::for_lint()?;
+    step("rustfmt", &mut cargo("fmt --all --check"))?;
+    // Warnings stop a check, never a build: the flag stands here, and not in the source.
+    step("clippy", &mut cargo("clippy --workspace --all-targets --locked -- -D warnings"))?;
+    step("rustdoc", cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
+    for (package, features) in ALONE {
+        let mut check = cargo("check --locked --no-default-features");
+        step(
+            &format!("{package} with {features} alone"),
+            check.args(["-p", package, "--features", features]),
+        )?;
+    }
+    backends()
+}
+
+/// Whether each crate, asked for one OpenPGP backend, gets that one and no other: Sequoia takes exactly one.
+fn backends() -> Outcome {
+    eprintln!("\n==> one OpenPGP backend a build");
+    for (package, backend) in HANDING_ON.iter().flat_map(|package| BACKENDS.iter().map(move |b| (package, b)))
+    {
+        let mut tree = cargo("tree --locked --no-default-features -e no-dev,features -i sequoia-openpgp");
+        let tree = output_of(tree.args(["-p", package, "--features", backend]))
+            .ok_or_else(|| Failure::new(format!("cargo tree failed for {package} with {backend}")))?;
+        let found: Vec<_> = BACKENDS.iter().filter(|name| tree.contains(&sequoia_feature(name))).collect();
+        if found != [backend] {
+            return Err(Failure::new(format!("{package} with {backend} builds Sequoia with {found:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// How `cargo tree` writes a feature of Sequoia's.
+fn sequoia_feature(name: &str) -> String {
+    format!("sequoia-openpgp feature \"{name}\"")
+}
+
+/// Licences, bans and sources of the dependencies.
+pub(crate) fn deny() -> Outcome {
+    setup::for_deny()?;
+    step("dependencies", &mut cargo("deny --locked check licenses bans sources"))?;
+    Ok(())
+}
+
+/// A part of `ci`: its name, and what it does.
+type Part = (&'static str, fn() -> Outcome);
+
+/// The whole, with the time of each part.
+pub(crate) fn ci() -> Outcome {
+    let parts: [Part; 3] = [("lint", lint), ("deny", deny), ("test", || test(&[]))];
+    let mut times = Vec::new();
+    for (name, part) in parts {
+        let started = Instant::now();
+        let outcome = part();
+        times.push((name, started.elapsed()));
+        if outcome.is_err() {
+            report(&times);
+            return outcome;
+        }
+    }
+    report(&times);
+    eprintln!("All passed.");
+    Ok(())
+}
+
+fn report(times: &[(&str, Duration)]) {
+    eprintln!();
+    for (name, time) in times {
+        eprintln!("{name:>6}  {}", short(*time));
+    }
+}
