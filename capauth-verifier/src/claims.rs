@@ -46,11 +46,18 @@ pub(crate) struct Mapped {
 ///
 /// # Errors
 /// [`AuthErrorKind::InvalidRequest`] when all of it is more than a session can carry.
-pub(crate) fn map(asserted: Option<&Json>, sub: Fingerprint, fingerprint: Fingerprint) -> Result<Mapped, AuthError> {
+pub(crate) fn map(
+    asserted: Option<&Json>,
+    sub: Fingerprint,
+    fingerprint: Fingerprint,
+) -> Result<Mapped, AuthError> {
     let mut claims = OidcClaims::new(sub.to_string(), fingerprint);
     claims.preferred_username = Some(format!("capauth-{}", fingerprint.prefix(8)));
-    let Some(asserted) = asserted.and_then(Json::as_object) else { return Ok(Mapped { claims, shared_groups: None }) };
-    let text = |name: &str| asserted.get(name).and_then(Json::as_str).filter(|s| !s.is_empty()).map(str::to_owned);
+    let Some(asserted) = asserted.and_then(Json::as_object) else {
+        return Ok(Mapped { claims, shared_groups: None });
+    };
+    let text =
+        |name: &str| asserted.get(name).and_then(Json::as_str).filter(|s| !s.is_empty()).map(str::to_owned);
     if let Some(name) = text("name") {
         claims.name = Some(name.clone());
         claims.preferred_username = Some(name);
@@ -99,7 +106,7 @@ fn groups(asserted: &Object) -> Option<Vec<String>> {
 fn soul_blueprint(asserted: &Object) -> Option<String> {
     let value = asserted.get("soul_blueprint")?;
     let category = || value.as_object().and_then(|object| object.get("category")).and_then(Json::as_str);
-    value.as_str().or_else(category).map(str::to_owned)
+    value.as_str().or_else(category).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn extra(asserted: &Object, claims: &mut OidcClaims) {
@@ -163,7 +170,13 @@ mod tests {
 
     #[test]
     fn a_picture_is_a_web_address_and_nothing_else() {
-        for url in ["javascript:alert(1)", "data:image/png;base64,AA", "//evil/x.png", "file:///etc/passwd", "HTTPS ://x"] {
+        for url in [
+            "javascript:alert(1)",
+            "data:image/png;base64,AA",
+            "//evil/x.png",
+            "file:///etc/passwd",
+            "HTTPS ://x",
+        ] {
             assert_eq!(mapped(&format!(r#"{{"avatar_url":"{url}"}}"#)).claims.picture, None, "{url}");
         }
         assert!(mapped(r#"{"avatar_url":"HTTPS://example.org/a.png"}"#).claims.picture.is_some());

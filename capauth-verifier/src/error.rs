@@ -146,10 +146,7 @@ impl AuthError {
     }
 
     /// An error with a cause that only the log sees.
-    pub fn because(
-        kind: AuthErrorKind,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn because(kind: AuthErrorKind, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { kind, detail: None, source: Some(source.into()) }
     }
 

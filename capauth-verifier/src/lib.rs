@@ -39,7 +39,6 @@
 //! | `crypto-openssl` | | OpenSSL 3: Brainpool, large RSA keys, fast RSA; with `default-features = false` |
 //! | `crypto-nettle` | | Nettle; with `default-features = false` |
 
-
 mod claims;
 mod clock;
 mod error;
@@ -56,8 +55,8 @@ pub use error::{AuthError, AuthErrorKind, ConfigError};
 pub use local::{EnrollmentMode, LocalBuilder, LocalVerifier, ServiceEntry};
 pub use secret::{MasterKey, MasterKeyError, OpenError, Sealer, Secret};
 pub use stores::{
-    AddressPrefix, Challenge, ChallengeStore, EnrolledKey, Enrollment, Identity, Installation, KeyFacts, KeyPurpose,
-    KeyQuery, KeyStore, NewKey, Revocation, RevocationPage, RevokedBy, StoreError, StoreResult, StoredTokenKey, Stores,
-    TokenStore,
+    AddressPrefix, Challenge, ChallengeStore, EnrolledKey, Enrollment, Identity, Installation, KeyFacts,
+    KeyPurpose, KeyQuery, KeyStore, NewKey, Revocation, RevocationPage, RevokedBy, StoreError, StoreResult,
+    StoredTokenKey, Stores, TokenStore,
 };
 pub use verifier::{Audience, Authenticated, Caller, Login, Session, Verifier};

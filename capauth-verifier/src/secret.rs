@@ -62,7 +62,9 @@ pub struct MasterKeyError;
 
 impl fmt::Display for MasterKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a master key is 32 random bytes in base64 or hexadecimal, such as `openssl rand -hex 32` prints")
+        f.write_str(
+            "a master key is 32 random bytes in base64 or hexadecimal, such as `openssl rand -hex 32` prints",
+        )
     }
 }
 
@@ -93,7 +95,9 @@ impl MasterKey {
             return Err(MasterKeyError);
         }
         let hex = hex::decode(text).ok();
-        let base64 = || [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().find_map(|e| e.decode(text).ok());
+        let base64 = || {
+            [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().find_map(|e| e.decode(text).ok())
+        };
         let bytes = Zeroizing::new(hex.or_else(base64).ok_or(MasterKeyError)?);
         let array: [u8; 32] = bytes.as_slice().try_into().map_err(|_| MasterKeyError)?;
         Ok(Self(Arc::new(Zeroizing::new(array))))
@@ -223,7 +227,10 @@ mod tests {
         assert_eq!(sealer.open(&["a", "bc"], &blob).unwrap().as_slice(), b"hello");
         assert_eq!(sealer.open(&["ab", "c"], &blob), Err(OpenError));
         assert_eq!(key.sealer("code").open(&["a", "bc"], &blob), Err(OpenError));
-        assert_eq!(MasterKey::generate().unwrap().sealer("session").open(&["a", "bc"], &blob), Err(OpenError));
+        assert_eq!(
+            MasterKey::generate().unwrap().sealer("session").open(&["a", "bc"], &blob),
+            Err(OpenError)
+        );
         for i in 0..blob.len() {
             let mut changed = blob.clone();
             changed[i] ^= 1;

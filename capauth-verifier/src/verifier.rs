@@ -146,7 +146,11 @@ pub trait Verifier: Send + Sync + 'static {
     ///
     /// # Errors
     /// The service or origin is not ours, the key is the server's own, or a store is gone.
-    async fn challenge(&self, request: &ChallengeRequest, caller: &Caller) -> Result<ChallengeResponse, AuthError>;
+    async fn challenge(
+        &self,
+        request: &ChallengeRequest,
+        caller: &Caller,
+    ) -> Result<ChallengeResponse, AuthError>;
 
     /// Judges the answer to a challenge, and uses the challenge up if it is good.
     ///

@@ -27,7 +27,11 @@ pub(super) fn jti_hash(jti: &str) -> [u8; 32] {
 }
 
 impl LocalVerifier {
-    pub(super) async fn whose_token(&self, token: &str, audience: Audience) -> Result<Authenticated, AuthError> {
+    pub(super) async fn whose_token(
+        &self,
+        token: &str,
+        audience: Audience,
+    ) -> Result<Authenticated, AuthError> {
         if token.len() > MAX_TOKEN {
             return Err(invalid());
         }
@@ -58,14 +62,20 @@ impl LocalVerifier {
     }
 
     /// Whether a session still counts, and what its identity may do today.
-    pub(super) async fn authorize(&self, session: &Session, now: SystemTime) -> Result<Authenticated, AuthError> {
+    pub(super) async fn authorize(
+        &self,
+        session: &Session,
+        now: SystemTime,
+    ) -> Result<Authenticated, AuthError> {
         if session.expires <= Timestamp::from(now) || session.epoch != self.epoch {
             return Err(invalid());
         }
-        let known = self.known.get(&*self.stores.keys, &session.fingerprint, now).await?.ok_or_else(invalid)?;
+        let known =
+            self.known.get(&*self.stores.keys, &session.fingerprint, now).await?.ok_or_else(invalid)?;
         let identity = &known.row.identity;
         let good = known.row.revoked.is_none()
             && !known.keys.is_revoked_for_good()
+            && !known.keys.has_ended(now.into())
             && identity.approved
             && !identity.suspended
             && identity.sub == session.sub

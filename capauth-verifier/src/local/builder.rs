@@ -150,15 +150,19 @@ impl LocalBuilder {
     pub async fn build(self) -> Result<LocalVerifier, ConfigError> {
         // With two providers compiled in by some other crate, the first use would panic.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        let stores =
-            self.stores.ok_or_else(|| ConfigError::new("no store is configured: call .store(url) or .stores(…)"))?;
+        let stores = self
+            .stores
+            .ok_or_else(|| ConfigError::new("no store is configured: call .store(url) or .stores(…)"))?;
         let (clock, now) = (Arc::clone(&self.clock), self.clock.now());
         let day = Duration::from_secs(24 * 3600);
         if self.token_lifetime.is_zero() || self.token_lifetime > day || self.session_lifetime.is_zero() {
-            return Err(ConfigError::new("a token lives between a second and a day, a session at least a second"));
+            return Err(ConfigError::new(
+                "a token lives between a second and a day, a session at least a second",
+            ));
         }
         let base_url = self.base_url.unwrap_or_else(|| format!("https://{}", self.service));
-        let base_url = origin(&base_url).map_err(|e| ConfigError::because(format!("the base URL: {e}"), e))?;
+        let base_url =
+            origin(&base_url).map_err(|e| ConfigError::because(format!("the base URL: {e}"), e))?;
         let services = Services::new(&self.service, &base_url, self.origins, self.services)?;
         let epoch = check_master_key(&stores).await?;
 
@@ -167,11 +171,15 @@ impl LocalBuilder {
             None => None,
         };
         let current = server_key.as_ref().map(ServerKey::all_fingerprints).unwrap_or_default();
-        let server_keys: HashSet<_> = stores.tokens.remember_server_keys(current).await?.into_iter().collect();
+        // Checked before it is remembered: a wrong setting that is put right must leave nothing behind.
+        let former = stores.tokens.remember_server_keys(&[]).await?;
+        let server_keys: HashSet<_> = former.iter().chain(current).copied().collect();
         check_server_keys(&stores, &server_keys, &self.admin_keys).await?;
+        stores.tokens.remember_server_keys(current).await?;
 
         let base_url: Arc<str> = base_url.into();
-        let tokens = Tokens::new(Arc::clone(&base_url), &stores, self.jwt_secret.as_ref(), now.into()).await?;
+        let tokens =
+            Tokens::new(Arc::clone(&base_url), &stores, self.jwt_secret.as_ref(), now.into()).await?;
         stores.tokens.forget_expired(now.into()).await?;
         let mut verifier = LocalVerifier {
             stores,
@@ -225,7 +233,9 @@ async fn check_server_keys(
 ) -> Result<(), ConfigError> {
     for fingerprint in server_keys {
         if admin_keys.contains(fingerprint) {
-            return Err(ConfigError::new(format!("{fingerprint} is the server's key: it cannot be an administrator's")));
+            return Err(ConfigError::new(format!(
+                "{fingerprint} is the server's key: it cannot be an administrator's"
+            )));
         }
         if stores.keys.find(fingerprint).await?.is_some() {
             return Err(ConfigError::new(format!(
@@ -240,13 +250,19 @@ fn notices(verifier: &LocalVerifier) -> Vec<String> {
     let mut notices = Vec::new();
     let mut say = |text: &str| notices.push(text.to_owned());
     if verifier.enrollment == EnrollmentMode::Open {
-        say("Enrolment is open: whoever holds a key can sign in. CAPAUTH_REQUIRE_APPROVAL=true asks an administrator first.");
+        say(
+            "Enrolment is open: whoever holds a key can sign in. CAPAUTH_REQUIRE_APPROVAL=true asks an administrator first.",
+        );
     }
     if verifier.server_key.is_none() {
-        say("Challenges are not signed: clients cannot tell this server from another. Set CAPAUTH_SERVER_KEY_ARMOR.");
+        say(
+            "Challenges are not signed: clients cannot tell this server from another. Set CAPAUTH_SERVER_KEY_ARMOR.",
+        );
     }
     if verifier.asserted_groups {
-        say("Groups are believed as people assert them: anyone can claim any group. CAPAUTH_GROUPS=granted is safe.");
+        say(
+            "Groups are believed as people assert them: anyone can claim any group. CAPAUTH_GROUPS=granted is safe.",
+        );
     }
     if verifier.base_url.starts_with("http://") {
         say("The base URL is plain http: tokens and sessions can be read on the way.");

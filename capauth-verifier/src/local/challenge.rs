@@ -51,7 +51,10 @@ impl LocalVerifier {
         let service = self.services.resolve(&request.requested_service, caller.host.as_deref())?;
         let origin = self.checked_origin(&service, request.origin.as_deref())?;
         let client_nonce = request.client_nonce.as_deref().ok_or_else(|| {
-            AuthError::with_words(AuthErrorKind::InvalidRequest, "client_nonce is missing: 16 random bytes in base64.")
+            AuthError::with_words(
+                AuthErrorKind::InvalidRequest,
+                "client_nonce is missing: 16 random bytes in base64.",
+            )
         })?;
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| AuthError::new(AuthErrorKind::Internal))?;
@@ -66,12 +69,22 @@ impl LocalVerifier {
             origin: origin.map(Into::into),
             prefix: AddressPrefix::of(caller.address),
         };
+        if client_nonce.chars().any(char::is_control) {
+            return Err(AuthError::with_words(
+                AuthErrorKind::InvalidRequest,
+                "client_nonce has control characters.",
+            ));
+        }
         let response = self.describe(&challenge)?;
         self.stores.challenges.put(challenge, timestamp).await?;
         Ok(response)
     }
 
-    fn checked_origin<'a>(&self, service: &Arc<str>, origin: Option<&'a str>) -> Result<Option<&'a str>, AuthError> {
+    fn checked_origin<'a>(
+        &self,
+        service: &Arc<str>,
+        origin: Option<&'a str>,
+    ) -> Result<Option<&'a str>, AuthError> {
         match origin {
             None if self.require_v2 => Err(AuthError::with_words(
                 AuthErrorKind::InvalidOrigin,
@@ -89,7 +102,9 @@ impl LocalVerifier {
     fn describe(&self, challenge: &Challenge) -> Result<ChallengeResponse, AuthError> {
         let (server_signature, server_public_key) = match &self.server_key {
             None => (String::new(), String::new()),
-            Some(key) => (key.sign(&payload(challenge), self.clock.now())?, key.armored_certificate().to_owned()),
+            Some(key) => {
+                (key.sign(&payload(challenge), self.clock.now())?, key.armored_certificate().to_owned())
+            }
         };
         let Times { timestamp, expires } = Times::of(challenge);
         let nonce = challenge.nonce.to_string();

@@ -28,9 +28,15 @@ impl LocalVerifier {
         now: SystemTime,
     ) -> Result<(Arc<KnownKey>, bool), AuthError> {
         match (known, sent) {
-            (Some(known), None) => Ok((known, false)),
+            (Some(_), None) => {
+                // Whatever this process revoked since the first look is seen here.
+                let known = self.known.get(&*self.stores.keys, fingerprint, now).await?;
+                Ok((known.ok_or(AuthError::new(AuthErrorKind::UnknownFingerprint))?, false))
+            }
             (None, None) => Err(AuthError::new(AuthErrorKind::UnknownFingerprint)),
-            (Some(known), Some((facts, digest))) => Ok((self.refresh(known, &facts, digest, now).await?, false)),
+            (Some(known), Some((facts, digest))) => {
+                Ok((self.refresh(known, &facts, digest, now).await?, false))
+            }
             (None, Some((facts, digest))) => self.enroll(fingerprint, &facts, digest, now).await,
         }
     }
@@ -75,7 +81,6 @@ impl LocalVerifier {
         let mut known = known;
         for _ in 0..ATTEMPTS {
             let keys = merged(Some(&known), Some(facts))?;
-            let more_revoked = keys.revocations() > known.keys.revocations();
             let revoked = keys.is_revoked_for_good() && known.row.revoked.is_none();
             if keys == known.keys && known.row.certificate_digest == digest && !revoked {
                 return Ok(known);
@@ -86,7 +91,7 @@ impl LocalVerifier {
                 signing_keys: keys.encode()?,
                 certificate_digest: digest,
                 revoked_at: revoked.then(|| Timestamp::from(now)),
-                ends_tokens: more_revoked,
+                ends_tokens: keys.is_worse_than(&known.keys),
             };
             let written = self.stores.keys.update(&update).await?;
             self.known.changed();
@@ -113,7 +118,9 @@ impl LocalVerifier {
             return Ok(());
         }
         let now = self.clock.now();
-        let Some(known) = self.known.get(&*self.stores.keys, &request.fingerprint, now).await? else { return Ok(()) };
+        let Some(known) = self.known.get(&*self.stores.keys, &request.fingerprint, now).await? else {
+            return Ok(());
+        };
         if known.row.revoked.is_some() {
             return Ok(());
         }

@@ -99,7 +99,8 @@ impl KeyCache {
     pub(super) fn remember(&self, mut row: EnrolledKey, stamp: Stamp) -> StoreResult<Arc<KnownKey>> {
         let bytes = std::mem::take(&mut row.signing_keys);
         let same = |known: &KnownKey| {
-            known.row.revision == row.revision && known.row.enrolled_at == row.enrolled_at
+            known.row.revision == row.revision
+                && known.row.enrolled_at == row.enrolled_at
                 && known.row.certificate_digest == row.certificate_digest
         };
         let old = self.cache.get(&row.fingerprint).map(|entry| entry.known);

@@ -18,7 +18,9 @@ use super::key_cache::KnownKey;
 use crate::claims;
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::openpgp::{Refused, SignedMessage, SigningKeys, SubmittedCertificate, check_signature, fingerprint_of};
+use crate::openpgp::{
+    Refused, SignedMessage, SigningKeys, SubmittedCertificate, check_signature, fingerprint_of,
+};
 use crate::stores::Challenge;
 use crate::verifier::{Authenticated, Login, Session};
 
@@ -74,6 +76,8 @@ impl LocalVerifier {
         let keys = merged(known.as_deref(), submitted.as_ref().map(|(facts, _)| facts))?;
         let until = admit(&keys, &proof, now)?;
         let asserted = self.checked_claims(request, &keys, now)?;
+        // What cannot be mapped must not use the challenge up; the identity's sub may yet turn out to be another.
+        claims::map(asserted, request.fingerprint, request.fingerprint)?;
 
         let taken = self.stores.challenges.take(&challenge.nonce).await?;
         if taken.as_ref() != Some(&challenge) {
@@ -91,8 +95,12 @@ impl LocalVerifier {
     async fn read_challenge(&self, request: &VerifyRequest, now: SystemTime) -> Result<Challenge, AuthError> {
         let unknown = || AuthError::new(AuthErrorKind::InvalidNonce);
         let challenge = self.stores.challenges.get(&request.nonce).await?.ok_or_else(unknown)?;
-        if challenge.fingerprint != request.fingerprint {
+        // Another verifier on the same stores may have made it, for a service that is not ours to let in to.
+        if challenge.fingerprint != request.fingerprint || !self.knows_service(&challenge.service) {
             return Err(unknown());
+        }
+        if self.require_v2 && challenge.origin.is_none() {
+            return Err(AuthError::new(AuthErrorKind::InvalidOrigin));
         }
         if challenge.expires <= Timestamp::from(now) {
             return Err(AuthError::new(AuthErrorKind::ExpiredNonce));
@@ -156,7 +164,10 @@ impl LocalVerifier {
         let kind = AuthErrorKind::InvalidClaimsSignature;
         let canonical = claims.to_canonical();
         if canonical.len() > limits::MAX_CLAIMS_JSON {
-            return Err(AuthError::with_words(AuthErrorKind::InvalidRequest, "The claims are longer than 8 KiB."));
+            return Err(AuthError::with_words(
+                AuthErrorKind::InvalidRequest,
+                "The claims are longer than 8 KiB.",
+            ));
         }
         let loosely = claims.to_canonical_top_level();
         let forms = [Some(&canonical), (loosely != canonical).then_some(&loosely)];
@@ -165,7 +176,9 @@ impl LocalVerifier {
             let payload =
                 ClaimsPayload { fingerprint: &request.fingerprint_as_sent, nonce: &nonce, claims_json: json };
             let text = payload.to_text();
-            let Ok(message) = SignedMessage::parse(&request.claims_signature, &text, now, kind) else { continue };
+            let Ok(message) = SignedMessage::parse(&request.claims_signature, &text, now, kind) else {
+                continue;
+            };
             for signature in message.signatures() {
                 let issuers = signature.get_issuers();
                 for key in keys.candidates(&issuers).take(MAX_CANDIDATES) {
@@ -224,7 +237,10 @@ impl LocalVerifier {
 }
 
 /// What is known of a certificate: the stored facts always take part.
-pub(super) fn merged(known: Option<&KnownKey>, sent: Option<&SigningKeys>) -> Result<Arc<SigningKeys>, AuthError> {
+pub(super) fn merged(
+    known: Option<&KnownKey>,
+    sent: Option<&SigningKeys>,
+) -> Result<Arc<SigningKeys>, AuthError> {
     match (known, sent) {
         (Some(known), None) => Ok(Arc::clone(&known.keys)),
         (None, Some(sent)) => Ok(Arc::new(sent.clone())),
@@ -278,7 +294,10 @@ fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 }
 
 /// Judges a certificate on a thread where it may take its time.
-pub(super) async fn judge(certificate: SubmittedCertificate, now: SystemTime) -> Result<SigningKeys, AuthError> {
+pub(super) async fn judge(
+    certificate: SubmittedCertificate,
+    now: SystemTime,
+) -> Result<SigningKeys, AuthError> {
     let judged = tokio::task::spawn_blocking(move || certificate.judge(now)).await;
     judged.unwrap_or_else(|_| Err(AuthError::new(AuthErrorKind::InvalidPublicKey)))
 }

@@ -150,7 +150,11 @@ impl Verifier for LocalVerifier {
         self.services.own()
     }
 
-    async fn challenge(&self, request: &ChallengeRequest, caller: &Caller) -> Result<ChallengeResponse, AuthError> {
+    async fn challenge(
+        &self,
+        request: &ChallengeRequest,
+        caller: &Caller,
+    ) -> Result<ChallengeResponse, AuthError> {
         self.make_challenge(request, caller).await
     }
 

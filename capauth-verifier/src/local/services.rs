@@ -44,7 +44,10 @@ impl ServiceEntry {
 
 impl fmt::Debug for ServiceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceEntry").field("name", &self.name).field("origins", &self.origins).finish_non_exhaustive()
+        f.debug_struct("ServiceEntry")
+            .field("name", &self.name)
+            .field("origins", &self.origins)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,12 +70,17 @@ impl Services {
         let own_name: Arc<str> = service_name(own)?.into();
         let mut known: HashMap<Arc<str>, Vec<String>> = HashMap::new();
         let mut origins = vec![base_url.to_owned()];
-        origins.extend(if own_origins.is_empty() { vec![format!("https://{own_name}")] } else { own_origins });
+        origins.extend(if own_origins.is_empty() {
+            vec![format!("https://{own_name}")]
+        } else {
+            own_origins
+        });
         known.insert(Arc::clone(&own_name), checked_origins(origins)?);
         let mut credentials = Vec::new();
         for entry in listed {
             let name: Arc<str> = service_name(&entry.name)?.into();
-            let origins = if entry.origins.is_empty() { vec![format!("https://{name}")] } else { entry.origins };
+            let origins =
+                if entry.origins.is_empty() { vec![format!("https://{name}")] } else { entry.origins };
             if known.insert(Arc::clone(&name), checked_origins(origins)?).is_some() {
                 return Err(ConfigError::new(format!("the service {name} is listed twice")));
             }
@@ -80,7 +88,9 @@ impl Services {
         }
         if let Some(short) = credentials.iter().find(|c| c.expose().len() < 16) {
             let length = short.expose().len();
-            return Err(ConfigError::new(format!("a service's credential has {length} characters; use 32 or more")));
+            return Err(ConfigError::new(format!(
+                "a service's credential has {length} characters; use 32 or more"
+            )));
         }
         let base_host = host_of_origin(base_url).to_owned();
         Ok(Self { own: own_name, base_host, known, credentials })
@@ -117,7 +127,9 @@ impl Services {
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => {
+        Some((name, port))
+            if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') =>
+        {
             // A bare IPv6 address has colons of its own.
             if name.contains(':') && !name.ends_with(']') { host } else { name }
         }
@@ -132,7 +144,9 @@ fn host_of_origin(origin: &str) -> &str {
 fn service_name(name: &str) -> Result<String, ConfigError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     if name.is_empty() || name.len() > capauth_protocol::limits::MAX_SERVICE || !name.bytes().all(plain) {
-        return Err(ConfigError::new(format!("{name:?} is no service name; use a host name such as app.example.com")));
+        return Err(ConfigError::new(format!(
+            "{name:?} is no service name; use a host name such as app.example.com"
+        )));
     }
     Ok(name.to_ascii_lowercase())
 }
@@ -151,12 +165,15 @@ fn checked_origins(origins: Vec<String>) -> Result<Vec<String>, ConfigError> {
 /// Checks that a text is a bare web origin, as browsers write it in `Origin`: lower case, no path, no default port.
 pub(super) fn origin(text: &str) -> Result<String, ConfigError> {
     let wrong = || {
-        ConfigError::new(format!("{text:?} is no web origin; write it as https://app.example.com, without a slash at the end"))
+        ConfigError::new(format!(
+            "{text:?} is no web origin; write it as https://app.example.com, without a slash at the end"
+        ))
     };
     let lower = text.to_ascii_lowercase();
     let (scheme, host) = lower.split_once("://").ok_or_else(wrong)?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    let default_port = (scheme == "https" && host.ends_with(":443")) || (scheme == "http" && host.ends_with(":80"));
+    let default_port =
+        (scheme == "https" && host.ends_with(":443")) || (scheme == "http" && host.ends_with(":80"));
     if !matches!(scheme, "https" | "http") || host.is_empty() || !host.bytes().all(plain) || default_port {
         return Err(wrong());
     }
@@ -175,7 +192,8 @@ mod tests {
     #[test]
     fn a_listed_service_is_named_and_everything_ours_is_the_own_one() {
         let services = services();
-        let own = |requested: &str, host: Option<&str>| services.resolve(requested, host).unwrap().to_string();
+        let own =
+            |requested: &str, host: Option<&str>| services.resolve(requested, host).unwrap().to_string();
         assert_eq!(own("app.example.com", None), "app.example.com");
         for (requested, host) in [
             ("", None),
@@ -196,9 +214,12 @@ mod tests {
     #[test]
     fn a_strangers_service_is_refused() {
         let services = services();
-        for (requested, host) in
-            [("evil.example", None), ("evil.example", Some("auth.example.com")), ("app.example.com.evil", None), (":", None)]
-        {
+        for (requested, host) in [
+            ("evil.example", None),
+            ("evil.example", Some("auth.example.com")),
+            ("app.example.com.evil", None),
+            (":", None),
+        ] {
             let error = services.resolve(requested, host).unwrap_err();
             assert_eq!(error.kind(), AuthErrorKind::ServiceMismatch, "{requested:?}");
         }
@@ -209,7 +230,16 @@ mod tests {
         for good in ["https://a.example", "http://localhost:3000", "http://[::1]:8080", "HTTPS://A.example"] {
             assert!(origin(good).is_ok(), "{good}");
         }
-        for bad in ["", "null", "https://a.example/", "https://a/b", "https://u@a", "ftp://a", "https://a:443", "https://*"] {
+        for bad in [
+            "",
+            "null",
+            "https://a.example/",
+            "https://a/b",
+            "https://u@a",
+            "ftp://a",
+            "https://a:443",
+            "https://*",
+        ] {
             assert!(origin(bad).is_err(), "{bad}");
         }
     }

@@ -220,6 +220,9 @@ mod tests {
         let state = lock(&store.state);
         assert!(state.challenges.len() <= 50 * 20, "{}", state.challenges.len());
         assert!(state.by_age.len() <= 2 * state.challenges.len() + 200);
-        assert!(state.by_prefix.values().map(|share| share.queue.len()).sum::<usize>() <= 2 * state.challenges.len() + 200);
+        assert!(
+            state.by_prefix.values().map(|share| share.queue.len()).sum::<usize>()
+                <= 2 * state.challenges.len() + 200
+        );
     }
 }

@@ -9,7 +9,8 @@ use super::lock;
 use super::tokens::Feed;
 use crate::clock::Timestamp;
 use crate::stores::{
-    EnrolledKey, Enrollment, Identity, KeyFacts, KeyQuery, KeyStore, NewKey, Revocation, RevokedBy, StoreError, StoreResult,
+    EnrolledKey, Enrollment, Identity, KeyFacts, KeyQuery, KeyStore, NewKey, Revocation, RevokedBy,
+    StoreError, StoreResult,
 };
 
 /// How many keys fit. Enough for tests and trials; a durable store has no such bound.
@@ -161,7 +162,9 @@ impl KeyStore for MemoryKeyStore {
     async fn list(&self, query: &KeyQuery) -> StoreResult<Vec<EnrolledKey>> {
         let after = query.after.map(|f| f.to_string()).unwrap_or_default();
         let state = lock(&self.state);
-        let later = state.keys.range::<str, _>((std::ops::Bound::Excluded(after.as_str()), std::ops::Bound::Unbounded));
+        let later = state
+            .keys
+            .range::<str, _>((std::ops::Bound::Excluded(after.as_str()), std::ops::Bound::Unbounded));
         let wanted = later.map(|(_, key)| key).filter(|key| !query.approved_only || key.identity.approved);
         Ok(wanted.take(query.limit as usize).cloned().collect())
     }

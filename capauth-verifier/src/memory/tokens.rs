@@ -7,7 +7,9 @@ use capauth_protocol::Fingerprint;
 
 use super::lock;
 use crate::clock::Timestamp;
-use crate::stores::{Installation, KeyPurpose, Revocation, RevocationPage, StoreResult, StoredTokenKey, TokenStore};
+use crate::stores::{
+    Installation, KeyPurpose, Revocation, RevocationPage, StoreResult, StoredTokenKey, TokenStore,
+};
 
 /// How many entries the feed keeps. Durable stores keep all; this one is for tests and trials.
 const FEED_ENTRIES: usize = 100_000;

@@ -10,7 +10,7 @@ use sequoia_openpgp::crypto::mpi;
 use sequoia_openpgp::packet::prelude::*;
 use sequoia_openpgp::parse::{PacketParser, PacketParserBuilder, PacketParserResult, Parse as _};
 use sequoia_openpgp::policy::{Policy, StandardPolicy};
-use sequoia_openpgp::types::{PublicKeyAlgorithm, ReasonForRevocation, RevocationStatus, RevocationType};
+use sequoia_openpgp::types::{PublicKeyAlgorithm, RevocationType};
 use sequoia_openpgp::{Cert, KeyHandle, Packet};
 
 use super::signing_keys::{Component, Facts, PublicKey, Revoked, SigningKeys};
@@ -68,7 +68,9 @@ impl SubmittedCertificate {
         let own = own_packets(packets, &primary.key_handle());
         let is_signature = |p: &&Packet| matches!(p, Packet::Signature(_));
         if own.iter().filter(is_signature).count() > MAX_SELF_SIGNATURES {
-            return Err(refuse("This certificate carries more than 64 signatures of its own. Send a minimal export."));
+            return Err(refuse(
+                "This certificate carries more than 64 signatures of its own. Send a minimal export.",
+            ));
         }
         let keys: Vec<PublicKey> = own.iter().filter_map(public_key).collect();
         if keys.len() > MAX_KEYS {
@@ -174,7 +176,9 @@ fn own_packets(packets: Vec<Packet>, primary: &KeyHandle) -> Vec<Packet> {
                     continue;
                 }
             }
-            Packet::PublicSubkey(key) => skipping = rsa_bits(key.mpis()).is_some_and(|bits| bits > MAX_RSA_BITS),
+            Packet::PublicSubkey(key) => {
+                skipping = rsa_bits(key.mpis()).is_some_and(|bits| bits > MAX_RSA_BITS)
+            }
             Packet::PublicKey(_) | Packet::UserID(_) => skipping = false,
             _ => skipping = true,
         }
@@ -262,8 +266,8 @@ fn newest<'a>(
 fn primary_component(cert: &Cert, policy: &StandardPolicy<'_>, time: SystemTime) -> Component {
     let primary = cert.primary_key();
     let key = primary.key().clone().role_into_unspecified();
-    // Asked of the bare certificate: a revocation counts even where nothing else in it does.
-    let revoked = revocation(&cert.revocation_status(policy, time));
+    // Asked of the bare key: a revocation counts even where nothing else of the certificate does.
+    let revoked = revocations(primary.self_revocations(), policy, time);
     let all = primary.self_signatures().chain(cert.userids().flat_map(|u| u.self_signatures()));
     let facts = cert.with_policy(policy, time).ok().zip(newest(all, policy, time)).map(|(valid, seen)| {
         let valid = valid.primary_key();
@@ -287,7 +291,7 @@ fn subkey_component(
     time: SystemTime,
 ) -> Option<Component> {
     let key = subkey.key().clone().role_into_unspecified();
-    let revoked = revocation(&subkey.revocation_status(policy, time));
+    let revoked = revocations(subkey.self_revocations(), policy, time);
     let seen = newest(subkey.self_signatures(), policy, time);
     let facts = subkey.clone().with_policy(policy, time).ok().zip(seen).map(|(valid, seen)| {
         let binding = valid.binding_signature();
@@ -301,7 +305,7 @@ fn subkey_component(
         }
     });
     // A subkey that may not sign (any more) is kept too, lest an older copy of it comes to life beside newer ones.
-    let matters = facts.as_ref().is_some_and(|f| f.may_sign || !encrypts_only(&key)) || revoked != Revoked::No;
+    let matters = facts.as_ref().is_some_and(|f| f.may_sign || !encrypts_only(&key)) || !revoked.is_empty();
     matters.then_some(Component { key, facts, revoked })
 }
 
@@ -339,16 +343,27 @@ fn hashes<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> Vec<u8> {
     hashes
 }
 
-/// What Sequoia's answer means to us. `CouldBe` is a third party's unverified word: if it counted, anybody could lock
-/// anybody out.
-fn revocation(status: &RevocationStatus<'_>) -> Revoked {
-    let RevocationStatus::Revoked(signatures) = status else { return Revoked::No };
-    let one = |signature: &&Signature| match signature.reason_for_revocation() {
-        Some((reason, _)) if ReasonForRevocation::revocation_type(&reason) == RevocationType::Soft => {
-            Revoked::Soft(signature.signature_creation_time().map_or(Timestamp::from_unix(0), Timestamp::from))
+/// The key's revocations by its own primary, each verified by Sequoia. Third parties' are unverified words: if they
+/// counted, anybody could lock anybody out. A soft one counts from its time on, which may lie ahead.
+fn revocations<'a>(
+    signatures: impl Iterator<Item = &'a Signature>,
+    policy: &StandardPolicy<'_>,
+    time: SystemTime,
+) -> Revoked {
+    let mut revoked = Revoked::default();
+    for signature in signatures.filter(|s| policy.signature(s, Default::default()).is_ok()) {
+        let soft = signature
+            .reason_for_revocation()
+            .is_some_and(|(r, _)| r.revocation_type() == RevocationType::Soft);
+        let over = signature.signature_expiration_time().is_some_and(|end| end <= time);
+        match signature.signature_creation_time() {
+            Some(since) if soft && !over => revoked.soft.push(since.into()),
+            Some(_) if soft => {}
+            // No reason given, or one that says the key is in other hands.
+            _ => revoked.hard = true,
         }
-        // No reason given, or one that says the key is in other hands.
-        _ => Revoked::Hard,
-    };
-    signatures.iter().map(one).max().unwrap_or(Revoked::Hard)
+    }
+    revoked.soft.sort_unstable();
+    revoked.soft.dedup();
+    revoked
 }

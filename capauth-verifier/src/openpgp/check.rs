@@ -35,7 +35,9 @@ pub(crate) fn check_signature(
     if !matches!(signature.version(), 4 | 6) || (signature.version() == 6) != (key.version() == 6) {
         return None;
     }
-    if signature.version() == 6 && signature.salt().map(<[u8]>::len) != Some(signature.hash_algo().salt_size().ok()?) {
+    if signature.version() == 6
+        && signature.salt().map(<[u8]>::len) != Some(signature.hash_algo().salt_size().ok()?)
+    {
         return None;
     }
     #[allow(deprecated)] // DSA is named to be refused.

@@ -5,12 +5,12 @@
 
 use std::io::Read as _;
 
+use sequoia_openpgp::Packet;
 use sequoia_openpgp::armor;
 use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::parse::{PacketParser, PacketParserBuilder, PacketParserResult, Parse as _};
 use sequoia_openpgp::policy::Policy as _;
 use sequoia_openpgp::types::SignatureType;
-use sequoia_openpgp::Packet;
 use std::time::SystemTime;
 
 use super::{guarded, policy_at};
@@ -94,14 +94,17 @@ fn detached(armored: &str, now: SystemTime) -> Option<Vec<Signature>> {
     let policy = policy_at(now);
     let mut next = parser(&bytes)?;
     let mut signatures = Vec::new();
+    let mut packets = 0;
     while let PacketParserResult::Some(packet) = next {
         policy.packet(&packet.packet).ok()?;
         let (packet, rest) = PacketParser::next(packet).ok()?;
+        packets += 1;
         match packet {
             Packet::Signature(signature) => signatures.push(signature),
+            Packet::Marker(_) | Packet::Padding(_) => {}
             _ => return None,
         }
-        if signatures.len() > MAX_SIGNATURES {
+        if signatures.len() > MAX_SIGNATURES || packets > MAX_PACKETS {
             return None;
         }
         next = rest;
@@ -133,13 +136,16 @@ fn inline(armored: &str, text: &str, now: SystemTime) -> Option<Vec<Signature>> 
             Packet::CompressedData(_) if packets == 1 => compressed = true,
             Packet::OnePassSig(_) if content.is_none() && signatures.is_empty() => one_passes += 1,
             Packet::Signature(_) => {}
+            // RFC 9580, 5.8 and 5.14: to be ignored wherever they stand.
+            Packet::Marker(_) | Packet::Padding(_) => {}
             Packet::Literal(_) if content.is_none() => content = Some(read_content(&mut packet, text)?),
             _ => return None,
         }
         let (packet, rest) = packet.recurse().ok()?;
         if let Packet::Signature(signature) = packet {
             // Old style has all signatures before the content, new style all after it, one per one-pass packet.
-            if (content.is_some() && signatures.len() >= one_passes) || (content.is_none() && one_passes > 0) {
+            if (content.is_some() && signatures.len() >= one_passes) || (content.is_none() && one_passes > 0)
+            {
                 return None;
             }
             signatures.push(signature);
@@ -181,7 +187,8 @@ fn cleartext(armored: &str, text: &str, now: SystemTime) -> Option<Vec<Signature
     let unix = armored.replace("\r\n", "\n");
     let (headers, rest) = unix.strip_prefix(CLEARTEXT)?.split_once("\n\n")?;
     // What stands between the first line and the empty one names hashes, and carries no content.
-    let is_header = |line: &str| line.strip_prefix("Hash: ").is_some_and(|v| v.len() < 100) && line.is_ascii();
+    let is_header =
+        |line: &str| line.strip_prefix("Hash: ").is_some_and(|v| v.len() < 100) && line.is_ascii();
     let mut lines = headers.split('\n');
     if !lines.next()?.trim_end().is_empty() || !lines.all(is_header) {
         return None;

@@ -30,12 +30,17 @@ impl ServerKey {
     /// # Errors
     /// It is not one, is not usable now, the passphrase is wrong, or (under `crypto-rust`, whose RSA signing leaks
     /// timing) it is not a version 4 Ed25519 key.
-    pub fn from_armor(armor: &Secret, passphrase: Option<&Secret>, now: SystemTime) -> Result<Self, ConfigError> {
+    pub fn from_armor(
+        armor: &Secret,
+        passphrase: Option<&Secret>,
+        now: SystemTime,
+    ) -> Result<Self, ConfigError> {
         let invalid = |what: &str| ConfigError::new(format!("CAPAUTH_SERVER_KEY_ARMOR: {what}"));
         let cert = Cert::from_bytes(armor.expose().as_bytes())
             .map_err(|_| invalid("this is not one armored OpenPGP secret key"))?;
         let policy = policy_at(now);
-        let valid = cert.with_policy(&policy, now).map_err(|_| invalid("the certificate is not valid now"))?;
+        let valid =
+            cert.with_policy(&policy, now).map_err(|_| invalid("the certificate is not valid now"))?;
         if matches!(valid.revocation_status(), sequoia_openpgp::types::RevocationStatus::Revoked(_)) {
             return Err(invalid("the certificate is revoked"));
         }
@@ -43,7 +48,9 @@ impl ServerKey {
         let key = keys.next().ok_or_else(|| invalid("no signing key with its secret part is in it"))?;
         let key = key.key().clone();
         let ed25519 = match key.mpis() {
-            mpi::PublicKey::EdDSA { curve: Curve::Ed25519, .. } | mpi::PublicKey::Ed25519 { .. } => key.version() == 4,
+            mpi::PublicKey::EdDSA { curve: Curve::Ed25519, .. } | mpi::PublicKey::Ed25519 { .. } => {
+                key.version() == 4
+            }
             _ => false,
         };
         if cfg!(feature = "crypto-rust") && !ed25519 {
@@ -53,7 +60,8 @@ impl ServerKey {
             ));
         }
         let key = if key.secret().is_encrypted() {
-            let password = passphrase.ok_or_else(|| invalid("it is protected: set CAPAUTH_SERVER_KEY_PASSPHRASE"))?;
+            let password =
+                passphrase.ok_or_else(|| invalid("it is protected: set CAPAUTH_SERVER_KEY_PASSPHRASE"))?;
             key.decrypt_secret(&Password::from(password.expose()))
                 .map_err(|_| invalid("CAPAUTH_SERVER_KEY_PASSPHRASE does not open it"))?
         } else {
@@ -64,7 +72,8 @@ impl ServerKey {
         let armored = public.armored().to_vec().ok().and_then(|bytes| String::from_utf8(bytes).ok());
         Ok(Self {
             pair,
-            fingerprint: fingerprint_of(&cert.fingerprint()).ok_or_else(|| invalid("it is of an unknown version"))?,
+            fingerprint: fingerprint_of(&cert.fingerprint())
+                .ok_or_else(|| invalid("it is of an unknown version"))?,
             all: cert.keys().filter_map(|k| fingerprint_of(&k.key().fingerprint())).collect(),
             armored_certificate: armored.ok_or_else(|| invalid("the certificate cannot be written"))?,
         })
@@ -96,7 +105,8 @@ impl ServerKey {
             .set_signature_creation_time(now)
             .map_err(failed)?;
         let signature = builder.sign_message(&mut self.pair.clone(), text.as_bytes()).map_err(failed)?;
-        let mut writer = armor::Writer::new(Vec::new(), armor::Kind::Signature).map_err(|e| failed(e.into()))?;
+        let mut writer =
+            armor::Writer::new(Vec::new(), armor::Kind::Signature).map_err(|e| failed(e.into()))?;
         let packet = sequoia_openpgp::Packet::from(signature).to_vec().map_err(failed)?;
         writer.write_all(&packet).map_err(|e| failed(e.into()))?;
         let bytes = writer.finalize().map_err(|e| failed(e.into()))?;

@@ -22,7 +22,7 @@ pub(crate) type PublicKey = Key<key::PublicParts, key::UnspecifiedRole>;
 
 /// The keys of one certificate that may sign, and the facts about them. No User ID and no signature is in it.
 ///
-/// Facts change only for newer ones, and revocations add up: see [`merge`](Self::merge).
+/// Facts change only for newer ones, and revocations add up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SigningKeys {
     /// The primary key, then subkeys.
@@ -52,15 +52,39 @@ pub(crate) struct Facts {
     pub(crate) hashes: Vec<u8>,
 }
 
-/// Whether a key was revoked. Ordered: what comes later is worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Revoked {
-    No,
-    /// Since this time, until a later self-signature says otherwise.
-    Soft(Timestamp),
+/// How a key was revoked. Adds up; nothing is ever taken out but what a later self-signature lifted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Revoked {
     /// For good.
-    Hard,
+    #[serde(default)]
+    pub(crate) hard: bool,
+    /// Since each of these times, until a later self-signature says otherwise. Sorted; a time may lie ahead.
+    #[serde(default)]
+    pub(crate) soft: Vec<Timestamp>,
+}
+
+/// How many soft revocations of one key are kept: the earliest of those that count.
+const MAX_SOFT: usize = 8;
+
+impl Revoked {
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.hard && self.soft.is_empty()
+    }
+
+    /// Whether the key is revoked at `time`, when its newest self-signature was made at `seen`.
+    fn counts(&self, time: Timestamp, seen: Option<Timestamp>) -> bool {
+        self.hard || self.soft.iter().any(|since| *since <= time && seen.is_none_or(|seen| seen <= *since))
+    }
+
+    /// Adds another's revocations; forgets those that a self-signature made at `seen` lifted.
+    fn add(&mut self, other: &Self, seen: Option<Timestamp>) {
+        self.hard |= other.hard;
+        self.soft.extend_from_slice(&other.soft);
+        self.soft.retain(|since| seen.is_none_or(|seen| seen <= *since));
+        self.soft.sort_unstable();
+        self.soft.dedup();
+        self.soft.truncate(MAX_SOFT);
+    }
 }
 
 /// Why a key may not sign in.
@@ -74,21 +98,23 @@ pub(crate) enum Refused {
 
 impl Component {
     /// Whether the component is good at `at`. `policy` is today's.
-    fn check(&self, at: SystemTime, policy: &StandardPolicy<'_>, today: SystemTime) -> Result<&Facts, Refused> {
+    fn check(
+        &self,
+        at: SystemTime,
+        policy: &StandardPolicy<'_>,
+        today: SystemTime,
+    ) -> Result<&Facts, Refused> {
         let facts = self.facts.as_ref();
         let time = Timestamp::from(at);
-        match self.revoked {
-            Revoked::Hard => return Err(Refused::Revoked),
-            Revoked::Soft(since) if since <= time && facts.is_none_or(|f| f.seen <= since) => {
-                return Err(Refused::Revoked);
-            }
-            Revoked::Soft(_) | Revoked::No => {}
+        if self.revoked.counts(time, facts.map(|facts| facts.seen)) {
+            return Err(Refused::Revoked);
         }
         let facts = facts.ok_or(Refused::Unusable)?;
         if self.key.creation_time() > at {
             return Err(Refused::Unusable);
         }
-        if facts.expires_at.is_some_and(|end| end <= time) || facts.bound_until.is_some_and(|end| end <= time) {
+        if facts.expires_at.is_some_and(|end| end <= time) || facts.bound_until.is_some_and(|end| end <= time)
+        {
             return Err(Refused::Expired);
         }
         let acceptable = |hash: &u8| {
@@ -104,17 +130,34 @@ impl Component {
 
     /// Takes over what is newer or stricter in `other`, which is about the same key.
     fn merge(&mut self, other: &Self) {
-        self.revoked = self.revoked.max(other.revoked);
         match (&mut self.facts, &other.facts) {
             (Some(mine), Some(theirs)) if theirs.seen == mine.seen => mine.keep_stricter(theirs),
             (Some(mine), Some(theirs)) if theirs.seen < mine.seen => {}
             (mine, Some(theirs)) => *mine = Some(theirs.clone()),
             (_, None) => {}
         }
+        self.revoked.add(&other.revoked, self.facts.as_ref().map(|facts| facts.seen));
+    }
+
+    /// Whether anything that made `before` good is gone: then what was given out on its strength ends.
+    fn is_worse_than(&self, before: &Self) -> bool {
+        let more_revoked = (self.revoked.hard && !before.revoked.hard)
+            || self.revoked.soft.iter().any(|since| !before.revoked.soft.contains(since));
+        let ends = |facts: &Facts| facts.ends().unwrap_or(Timestamp::from_unix(u64::MAX));
+        let shorter = match (&self.facts, &before.facts) {
+            (Some(now), Some(before)) => ends(now) < ends(before) || (before.may_sign && !now.may_sign),
+            _ => false,
+        };
+        more_revoked || shorter
     }
 }
 
 impl Facts {
+    /// When the key ends, or its binding does.
+    fn ends(&self) -> Option<Timestamp> {
+        self.expires_at.iter().chain(&self.bound_until).min().copied()
+    }
+
     fn keep_stricter(&mut self, other: &Self) {
         let earlier = |a: Option<Timestamp>, b: Option<Timestamp>| match (a, b) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -148,12 +191,21 @@ impl SigningKeys {
 
     /// Whether the certificate was revoked for good by its owner.
     pub fn is_revoked_for_good(&self) -> bool {
-        self.primary().is_some_and(|c| c.revoked == Revoked::Hard)
+        self.primary().is_some_and(|c| c.revoked.hard)
     }
 
-    /// How many of its keys are revoked, in whatever way: rises when a revocation arrives.
-    pub(crate) fn revocations(&self) -> usize {
-        self.components.iter().filter(|c| c.revoked != Revoked::No).count()
+    /// Whether the certificate is past its time, by whatever its primary key is known to say now.
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        let facts = self.primary().and_then(|primary| primary.facts.as_ref());
+        facts.and_then(Facts::ends).is_some_and(|end| end <= now)
+    }
+
+    /// Whether any key is revoked or limited in a way that it was not in `before`.
+    pub(crate) fn is_worse_than(&self, before: &Self) -> bool {
+        self.components.iter().any(|mine| match before.components.iter().find(|c| c.key == mine.key) {
+            Some(before) => mine.is_worse_than(before),
+            None => !mine.revoked.is_empty(),
+        })
     }
 
     /// The keys that a signature's issuer subpackets may mean.
@@ -181,9 +233,7 @@ impl SigningKeys {
         for at in [signed_at, now] {
             for component in [primary, signing] {
                 let facts = component.check(at, &policy, now)?;
-                for end in facts.bound_until.iter().chain(&facts.expires_at) {
-                    until = Some(until.map_or(*end, |until| until.min(*end)));
-                }
+                until = until.into_iter().chain(facts.ends()).min();
             }
         }
         if !signing.facts.as_ref().is_some_and(|facts| facts.may_sign) {
@@ -198,7 +248,9 @@ impl SigningKeys {
         for component in &self.components {
             match self.judge(&component.key, now.max(component.key.creation_time()), now) {
                 Ok(_) => return Ok(()),
-                Err(refused) if component.facts.as_ref().is_some_and(|f| f.may_sign) => verdict = Err(refused),
+                Err(refused) if component.facts.as_ref().is_some_and(|f| f.may_sign) => {
+                    verdict = Err(refused)
+                }
                 Err(_) => {}
             }
         }
@@ -218,7 +270,7 @@ impl SigningKeys {
         let mut position = 0;
         self.components.retain(|component| {
             position += 1;
-            position == 1 || component.revoked != Revoked::No
+            position == 1 || !component.revoked.is_empty()
         });
     }
 
@@ -256,7 +308,7 @@ impl SigningKeys {
             components.push(StoredComponent {
                 key: STANDARD_NO_PAD.encode(packet.to_vec().map_err(failed)?),
                 facts: component.facts.clone(),
-                revoked: component.revoked,
+                revoked: component.revoked.clone(),
             });
         }
         serde_json::to_vec(&Stored { version: 1, components })

@@ -18,7 +18,10 @@ pub fn supported_keys() -> Vec<(&'static str, bool)> {
         ("Ed25519", A::Ed25519.is_supported()),
         ("Ed448", A::Ed448.is_supported()),
         ("RSA, 2048 to 4096 bits", A::RSAEncryptSign.is_supported()),
-        ("RSA, up to 8192 bits", A::RSAEncryptSign.is_supported() && super::certificate::MAX_RSA_BITS >= 8192),
+        (
+            "RSA, up to 8192 bits",
+            A::RSAEncryptSign.is_supported() && super::certificate::MAX_RSA_BITS >= 8192,
+        ),
         ("NIST P-256", curve(A::ECDSA, Curve::NistP256)),
         ("NIST P-384", curve(A::ECDSA, Curve::NistP384)),
         ("NIST P-521", curve(A::ECDSA, Curve::NistP521)),

@@ -128,7 +128,9 @@ impl Tokens {
         let mut header = Header::new(if shared { Algorithm::HS256 } else { Algorithm::EdDSA });
         header.typ = Some(TYPE.to_owned());
         match &self.keys {
-            Keys::Shared { encoding, .. } => jsonwebtoken::encode(&header, &payload, encoding).map_err(internal),
+            Keys::Shared { encoding, .. } => {
+                jsonwebtoken::encode(&header, &payload, encoding).map_err(internal)
+            }
             Keys::Ring(ring) => {
                 // jsonwebtoken would parse the private key anew for each token, which costs more than signing does.
                 let key = ring.signing_key(now).await?;
@@ -169,7 +171,8 @@ impl Tokens {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let payload = jsonwebtoken::decode::<Payload<OidcClaims>>(token, &key, &validation).map_err(|_| invalid())?;
+        let payload =
+            jsonwebtoken::decode::<Payload<OidcClaims>>(token, &key, &validation).map_err(|_| invalid())?;
         let payload = payload.claims;
         if payload.iss != *self.issuer || payload.exp <= now.as_unix() {
             return Err(invalid());

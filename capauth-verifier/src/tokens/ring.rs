@@ -147,7 +147,8 @@ impl KeyRing {
 
     /// The key with this id. One that is unknown may be another node's newest: the store is asked, now and then.
     pub(super) async fn verifying_key(&self, kid: &str, now: Timestamp) -> Result<DecodingKey, AuthError> {
-        let find = |state: &State| state.keys.iter().find(|key| key.kid == kid).map(|key| key.decoding.clone());
+        let find =
+            |state: &State| state.keys.iter().find(|key| key.kid == kid).map(|key| key.decoding.clone());
         let state = self.state();
         if let Some(key) = find(&state) {
             return Ok(key);
