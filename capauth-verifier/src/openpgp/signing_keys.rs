@@ -139,16 +139,18 @@ impl Component {
         self.revoked.add(&other.revoked, self.facts.as_ref().map(|facts| facts.seen));
     }
 
-    /// Whether anything that made `before` good is gone: then what was given out on its strength ends.
+    /// Whether it was revoked since `before`, or may not sign any more.
     fn is_worse_than(&self, before: &Self) -> bool {
-        let more_revoked = (self.revoked.hard && !before.revoked.hard)
-            || self.revoked.soft.iter().any(|since| !before.revoked.soft.contains(since));
-        let ends = |facts: &Facts| facts.ends().unwrap_or(Timestamp::from_unix(u64::MAX));
-        let shorter = match (&self.facts, &before.facts) {
-            (Some(now), Some(before)) => ends(now) < ends(before) || (before.may_sign && !now.may_sign),
-            _ => false,
-        };
-        more_revoked || shorter
+        let may_sign = |component: &Self| component.facts.as_ref().is_some_and(|facts| facts.may_sign);
+        (self.revoked.hard && !before.revoked.hard)
+            || self.revoked.soft.iter().any(|since| !before.revoked.soft.contains(since))
+            || (may_sign(before) && !may_sign(self))
+    }
+
+    /// Whether it ends earlier than in `before`.
+    fn is_shorter_than(&self, before: &Self) -> bool {
+        let ends = |component: &Self| component.facts.as_ref().and_then(Facts::ends);
+        ends(self).is_some_and(|end| ends(before).is_none_or(|before| end < before))
     }
 }
 
@@ -200,11 +202,14 @@ impl SigningKeys {
         facts.and_then(Facts::ends).is_some_and(|end| end <= now)
     }
 
-    /// Whether any key is revoked or limited in a way that it was not in `before`.
+    /// Whether what was given out on the strength of `before` has to end: a key is revoked, or a subkey shortened, in a
+    /// way that it was not then. (The primary's own end is looked at with every use: [`has_ended`](Self::has_ended).)
     pub(crate) fn is_worse_than(&self, before: &Self) -> bool {
-        self.components.iter().any(|mine| match before.components.iter().find(|c| c.key == mine.key) {
-            Some(before) => mine.is_worse_than(before),
-            None => !mine.revoked.is_empty(),
+        self.components.iter().enumerate().any(|(position, mine)| {
+            match before.components.iter().find(|c| c.key == mine.key) {
+                Some(before) => mine.is_worse_than(before) || (position > 0 && mine.is_shorter_than(before)),
+                None => !mine.revoked.is_empty(),
+            }
         })
     }
 
