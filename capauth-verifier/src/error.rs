@@ -194,7 +194,7 @@ mod tests {
     fn a_cause_never_reaches_the_client() {
         let error = AuthError::because(AuthErrorKind::Unavailable, "MARKER: disk /dev/secret is full");
         let refusal = error.to_refusal();
-        assert!(!format!("{refusal} {}", error).contains("MARKER"));
+        assert!(!format!("{refusal} {error}").contains("MARKER"));
         assert_eq!(refusal.code.status(), 503);
     }
 }

@@ -177,7 +177,7 @@ fn own_packets(packets: Vec<Packet>, primary: &KeyHandle) -> Vec<Packet> {
                 }
             }
             Packet::PublicSubkey(key) => {
-                skipping = rsa_bits(key.mpis()).is_some_and(|bits| bits > MAX_RSA_BITS)
+                skipping = rsa_bits(key.mpis()).is_some_and(|bits| bits > MAX_RSA_BITS);
             }
             Packet::PublicKey(_) | Packet::UserID(_) => skipping = false,
             _ => skipping = true,

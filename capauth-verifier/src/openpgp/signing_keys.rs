@@ -254,7 +254,7 @@ impl SigningKeys {
             match self.judge(&component.key, now.max(component.key.creation_time()), now) {
                 Ok(_) => return Ok(()),
                 Err(refused) if component.facts.as_ref().is_some_and(|f| f.may_sign) => {
-                    verdict = Err(refused)
+                    verdict = Err(refused);
                 }
                 Err(_) => {}
             }
