@@ -6,7 +6,9 @@ CREATE TABLE installation (
     id               INTEGER PRIMARY KEY CHECK (id = 1),
     -- Raising it ends every session.
     epoch            INTEGER NOT NULL,
-    -- Proves that a master key is the one this database was made with.
+    -- The installation's own secret, sealed under the operator's master key, which can so be replaced.
+    sealed_secret    BLOB,
+    -- Proves that the secret is the one this database was made with.
     master_key_check BLOB,
     -- The last revision given to any key. One counter for all, so that a key that is erased and enrols again never
     -- carries a revision it carried before.
@@ -18,7 +20,7 @@ CREATE TABLE installation (
     enrolled_keys    INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO installation VALUES (1, 1, NULL, 0, 0, 0);
+INSERT INTO installation VALUES (1, 1, NULL, NULL, 0, 0, 0);
 
 CREATE TABLE identities (
     id         INTEGER PRIMARY KEY,

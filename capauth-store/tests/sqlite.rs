@@ -20,6 +20,10 @@ struct Place {
 }
 
 impl Place {
+    fn key_in_file(&self) -> MasterKey {
+        MasterKey::parse(&fs::read_to_string(self.file("keys.db.master-key")).unwrap()).unwrap()
+    }
+
     fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -127,7 +131,8 @@ async fn what_is_no_database_of_ours_is_refused_and_untouched() {
 #[tokio::test]
 async fn a_wrong_master_key_is_refused_and_the_right_one_is_not() {
     let place = Place::new();
-    let right = place.open().await.master_key;
+    place.open().await;
+    let right = place.key_in_file();
     place.settled().await;
     let before = place.content();
     let error = place.refusal(Some(MasterKey::generate().unwrap())).await;
@@ -139,7 +144,8 @@ async fn a_wrong_master_key_is_refused_and_the_right_one_is_not() {
 #[tokio::test]
 async fn a_missing_master_key_is_never_made_anew() {
     let place = Place::new();
-    let key = place.open().await.master_key;
+    place.open().await;
+    let key = place.key_in_file();
     place.settled().await;
     fs::remove_file(place.file("keys.db.master-key")).unwrap();
     let error = place.refusal(None).await;
@@ -388,4 +394,19 @@ async fn an_abandoned_write_leaves_nothing_half_done() {
     assert_eq!(stores.keys.count().await.unwrap(), listed);
     stores.keys.enroll(&new_key(&stores, fingerprint(99))).await.unwrap();
     assert!(stores.keys.find(&fingerprint(99)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_master_key_can_be_replaced_and_everything_sealed_stays_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("keys.db").display());
+    let [first, second] = [(); 2].map(|()| MasterKey::generate().unwrap());
+    let secret = capauth_store::open(&url, Some(first.clone())).await.unwrap().master_key.check_value();
+    // The new key alone is a wrong key; with the old one beside it, it takes over.
+    assert!(capauth_store::open(&url, Some(second.clone())).await.is_err());
+    let replaced = capauth_store::open(&url, Some(second.clone().replacing(&first))).await.unwrap();
+    assert_eq!(replaced.master_key.check_value(), secret);
+    drop(replaced);
+    assert_eq!(capauth_store::open(&url, Some(second)).await.unwrap().master_key.check_value(), secret);
+    assert!(capauth_store::open(&url, Some(first)).await.is_err());
 }

@@ -53,7 +53,7 @@ mod verifier;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{AuthError, AuthErrorKind, ConfigError};
 pub use local::{EnrollmentMode, LocalBuilder, LocalVerifier, ServiceEntry};
-pub use secret::{MasterKey, MasterKeyError, OpenError, Sealer, Secret};
+pub use secret::{MasterKey, MasterKeyError, OpenError, Sealer, Secret, Unwrapped};
 pub use stores::{
     AddressPrefix, Challenge, ChallengeStore, EnrolledKey, Enrollment, Identity, Installation, KeyFacts,
     KeyPurpose, KeyQuery, KeyStore, NewKey, Revocation, RevocationPage, RevokedBy, StoreError, StoreResult,

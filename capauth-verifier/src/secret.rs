@@ -56,6 +56,9 @@ impl From<&str> for Secret {
     }
 }
 
+/// What an installation's secret is sealed as.
+const WRAPPED: &str = "installation secret";
+
 /// Why a text is not a master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MasterKeyError;
@@ -71,8 +74,25 @@ impl fmt::Display for MasterKeyError {
 impl std::error::Error for MasterKeyError {}
 
 /// Thirty-two random bytes from which every symmetric key of an installation is derived.
+///
+/// A durable store keeps an installation secret of its own, sealed under the operator's master key: see
+/// [`wrap`](Self::wrap). So the operator's key can be replaced, and everything that was sealed, and every keyed hash,
+/// stays good.
 #[derive(Clone)]
-pub struct MasterKey(Arc<Zeroizing<[u8; 32]>>);
+pub struct MasterKey {
+    bytes: Arc<Zeroizing<[u8; 32]>>,
+    /// The key this one replaces, as long as something may still be sealed under it.
+    old: Option<Arc<Zeroizing<[u8; 32]>>>,
+}
+
+/// What [`MasterKey::unwrap`] found.
+#[derive(Debug, Clone)]
+pub struct Unwrapped {
+    /// The installation secret.
+    pub secret: MasterKey,
+    /// Whether the old key opened it: wrap it anew and write that down.
+    pub by_old_key: bool,
+}
 
 impl MasterKey {
     /// A new one, from the operating system's randomness.
@@ -82,7 +102,44 @@ impl MasterKey {
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(bytes.as_mut())?;
-        Ok(Self(Arc::new(bytes)))
+        Ok(Self::of(bytes))
+    }
+
+    fn of(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self { bytes: Arc::new(bytes), old: None }
+    }
+
+    /// The same key, which also opens what `old` sealed.
+    #[must_use]
+    pub fn replacing(mut self, old: &Self) -> Self {
+        self.old = Some(Arc::clone(&old.bytes));
+        self
+    }
+
+    /// Seals an installation's secret under this key.
+    ///
+    /// # Errors
+    /// The operating system has no randomness.
+    pub fn wrap(&self, secret: &Self) -> Result<Vec<u8>, OpenError> {
+        self.sealer(WRAPPED).seal(&[], secret.bytes.as_slice())
+    }
+
+    /// Opens what [`wrap`](Self::wrap) sealed under this key or the one it replaces.
+    ///
+    /// # Errors
+    /// It was neither of them.
+    pub fn unwrap(&self, blob: &[u8]) -> Result<Unwrapped, OpenError> {
+        let open = |key: &Self| -> Result<Self, OpenError> {
+            let plain = key.sealer(WRAPPED).open(&[], blob)?;
+            let bytes: [u8; 32] = plain.as_slice().try_into().map_err(|_| OpenError)?;
+            Ok(Self::of(Zeroizing::new(bytes)))
+        };
+        let old = self.old.as_ref().map(|bytes| Self { bytes: Arc::clone(bytes), old: None });
+        match (open(self), old) {
+            (Ok(secret), _) => Ok(Unwrapped { secret, by_old_key: false }),
+            (Err(_), Some(old)) => Ok(Unwrapped { secret: open(&old)?, by_old_key: true }),
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// Reads one from base64 (either alphabet, padded or not) or hexadecimal.
@@ -100,18 +157,18 @@ impl MasterKey {
         };
         let bytes = Zeroizing::new(hex.or_else(base64).ok_or(MasterKeyError)?);
         let array: [u8; 32] = bytes.as_slice().try_into().map_err(|_| MasterKeyError)?;
-        Ok(Self(Arc::new(Zeroizing::new(array))))
+        Ok(Self::of(Zeroizing::new(array)))
     }
 
     /// The key in hexadecimal, to be written to a file that only its owner reads.
     pub fn expose_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(hex::encode(self.0.as_ref()))
+        Zeroizing::new(hex::encode(self.bytes.as_slice()))
     }
 
     fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
         let mut out = Zeroizing::new([0; 32]);
         // 32 bytes are within HKDF's bound of 255 hash lengths, so this cannot fail.
-        let _ = Hkdf::<Sha256>::new(None, self.0.as_ref().as_slice()).expand(label.as_bytes(), out.as_mut());
+        let _ = Hkdf::<Sha256>::new(None, self.bytes.as_slice()).expand(label.as_bytes(), out.as_mut());
         out
     }
 
@@ -212,7 +269,7 @@ mod tests {
         let key = MasterKey::generate().unwrap();
         let again = MasterKey::parse(&key.expose_hex()).unwrap();
         assert_eq!(key.check_value(), again.check_value());
-        let base64 = STANDARD.encode(key.0.as_ref().as_slice());
+        let base64 = STANDARD.encode(key.bytes.as_slice());
         assert_eq!(MasterKey::parse(&base64).unwrap().check_value(), key.check_value());
         for bad in ["", "secret", "00", &"00".repeat(31), &"00".repeat(33), &"zz".repeat(32)] {
             assert!(MasterKey::parse(bad).is_err(), "{bad}");
@@ -237,6 +294,19 @@ mod tests {
             assert_eq!(sealer.open(&["a", "bc"], &changed), Err(OpenError), "byte {i}");
         }
         assert_eq!(sealer.open(&["a", "bc"], b"short"), Err(OpenError));
+    }
+
+    #[test]
+    fn an_installations_secret_outlives_the_key_it_is_wrapped_in() {
+        let [first, second, stranger] = [(); 3].map(|()| MasterKey::generate().unwrap());
+        let secret = MasterKey::generate().unwrap();
+        let blob = first.wrap(&secret).unwrap();
+        let opened = first.unwrap(&blob).unwrap();
+        assert_eq!((opened.secret.check_value(), opened.by_old_key), (secret.check_value(), false));
+        let opened = second.clone().replacing(&first).unwrap(&blob).unwrap();
+        assert_eq!((opened.secret.check_value(), opened.by_old_key), (secret.check_value(), true));
+        assert!(second.unwrap(&blob).is_err());
+        assert!(second.replacing(&stranger).unwrap(&blob).is_err());
     }
 
     #[test]

@@ -19,6 +19,7 @@ Secrets:
   CAPAUTH_JWT_SECRET, --jwt-secret-file        makes access tokens HS256, under a shared secret
   CAPAUTH_MASTER_KEY, --master-key-file        32 bytes in base64 or hex; when not given, it lies
                                                in a file that is made beside the database
+  CAPAUTH_MASTER_KEY_OLD, --master-key-old-file  the master key that this one replaces, for one start
   CAPAUTH_SERVER_KEY_ARMOR, --server-key-file  the private OpenPGP key that signs challenges
   CAPAUTH_SERVER_KEY_PASSPHRASE, --server-key-passphrase-file  its passphrase
 
@@ -60,6 +61,9 @@ pub(super) struct Flags {
     /// A file with the master key [CAPAUTH_MASTER_KEY_FILE]
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     master_key_file: Option<String>,
+    /// A file with the master key that this one replaces [CAPAUTH_MASTER_KEY_OLD_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    master_key_old_file: Option<String>,
 
     /// New keys wait for an administrator [CAPAUTH_REQUIRE_APPROVAL, default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may sign in")]
@@ -128,6 +132,7 @@ impl Flags {
             ("db_path", self.db_path),
             ("database_url", self.database_url),
             ("master_key_file", self.master_key_file),
+            ("master_key_old_file", self.master_key_old_file),
             ("require_approval", self.require_approval),
             ("enrollment", self.enrollment),
             ("groups", self.groups),

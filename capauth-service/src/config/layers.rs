@@ -40,6 +40,7 @@ pub(super) const SECRETS: &[(&str, &str)] = &[
     ("server_key_passphrase", "server_key_passphrase_file"),
     ("jwt_secret", "jwt_secret_file"),
     ("master_key", "master_key_file"),
+    ("master_key_old", "master_key_old_file"),
 ];
 
 const PREFIX: &str = "CAPAUTH_";

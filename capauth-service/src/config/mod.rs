@@ -160,7 +160,7 @@ impl Config {
             services: services(layers)?,
             database_url,
             database_file,
-            master_key: secret_parsed(layers, "master_key", MasterKey::parse)?,
+            master_key: master_key(layers)?,
             enrollment: enrollment(layers)?,
             asserted_groups: one(layers, "groups", groups)?.unwrap_or(false),
             require_v2: one(layers, "require_v2", values::boolean)?.unwrap_or(false),
@@ -251,6 +251,19 @@ fn several<T>(
 
 fn secret(layers: &Layers, key: &str) -> Result<Option<Secret>, ConfigError> {
     layers.get(key).map(|(value, place)| values::secret(&value, &place)).transpose()
+}
+
+/// The master key; one that replaces an older one opens what that one sealed.
+fn master_key(layers: &Layers) -> Result<Option<MasterKey>, ConfigError> {
+    let key = secret_parsed(layers, "master_key", MasterKey::parse)?;
+    let old = secret_parsed(layers, "master_key_old", MasterKey::parse)?;
+    match (key, old, layers.get("master_key_old")) {
+        (Some(key), Some(old), _) => Ok(Some(key.replacing(&old))),
+        (None, Some(_), Some((_, place))) => {
+            Err(ConfigError::at(&place, "replaces nothing: set CAPAUTH_MASTER_KEY to the new key as well"))
+        }
+        (key, _, _) => Ok(key),
+    }
 }
 
 fn secret_parsed<T, E: fmt::Display>(

@@ -56,7 +56,7 @@ impl KeyStore for Database {
     }
 
     async fn erase(&self, fingerprint: &Fingerprint, tombstone: &[u8; 32]) -> StoreResult<bool> {
-        let reserve = |sub: &Fingerprint| self.master_key.tombstone(sub);
+        let reserve = |sub: &Fingerprint| self.secret.tombstone(sub);
         let erased = in_transaction!(self, "erasing a key", erase, fingerprint, tombstone, &reserve);
         if erased {
             self.logins.forget(fingerprint);

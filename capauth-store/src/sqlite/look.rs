@@ -11,7 +11,7 @@ use super::options;
 use crate::error::OpenError;
 use crate::place::with_suffix;
 
-/// The master key's check value that the database at `path` holds, if there is a database and it holds one.
+/// The installation's sealed secret that the database at `path` holds, if there is a database and it holds one.
 ///
 /// Refuses what is no CapAuth database, and one that a newer version wrote, without touching either.
 pub(super) async fn at(path: &Path, newest: i64) -> Result<Option<Vec<u8>>, OpenError> {
@@ -46,7 +46,7 @@ pub(super) async fn at(path: &Path, newest: i64) -> Result<Option<Vec<u8>>, Open
              start that version, or restore a backup made before the upgrade. Nothing was changed",
             path.display()
         ))),
-        Seen::Version(_, check) => Ok(check),
+        Seen::Version(_, secret) => Ok(secret),
     }
 }
 
@@ -74,7 +74,7 @@ async fn examine(connection: &mut SqliteConnection) -> Result<Seen, sqlx::Error>
         // What a later schema means by its columns is not known here.
         return Ok(Seen::Version(version, None));
     }
-    let check =
-        sqlx::query_scalar("SELECT master_key_check FROM installation").fetch_optional(connection).await?;
-    Ok(Seen::Version(version, check.flatten()))
+    let secret =
+        sqlx::query_scalar("SELECT sealed_secret FROM installation").fetch_optional(connection).await?;
+    Ok(Seen::Version(version, secret.flatten()))
 }

@@ -43,20 +43,22 @@ pub(crate) struct Database {
     writer: Lane,
     readers: Readers,
     logins: Arc<Logins>,
-    master_key: MasterKey,
+    /// The installation's own.
+    secret: MasterKey,
     /// Whether erased data may still lie in the write-ahead log.
     truncate_due: AtomicBool,
 }
 
 /// Opens the database at `path`, and makes it if it is not there.
 pub(crate) async fn open(path: &Path, master_key: Option<MasterKey>) -> Result<Stores, OpenError> {
-    let known_check = look::at(path, newest_migration()).await?;
+    let sealed = look::at(path, newest_migration()).await?;
     private_file::make_folder_of(path)?;
     let master_key = match master_key {
         Some(key) => key,
-        None => private_file::master_key(&master_key_file(path), known_check.is_some()).await?,
+        None => private_file::master_key(&master_key_file(path), sealed.is_some()).await?,
     };
-    if known_check.is_some_and(|check| check != master_key.check_value()) {
+    // Before anything is written: with a wrong key nothing is touched.
+    if sealed.is_some_and(|sealed| master_key.unwrap(&sealed).is_err()) {
         return Err(wrong_master_key(path));
     }
     // Made here and not by SQLite, which asks the umask for the mode; its journals take the mode of this file.
@@ -68,16 +70,12 @@ pub(crate) async fn open(path: &Path, master_key: Option<MasterKey>) -> Result<S
         |e: sqlx::Error| OpenError::because(format!("cannot open the database {}: {e}", path.display()), e);
     let mut writer = write_options(path).connect().await.map_err(words)?;
     migrate(&mut writer, path).await?;
-    if tokens::set_master_key_check(&mut writer, &master_key.check_value()).await.map_err(words)?
-        != master_key.check_value()
-    {
-        return Err(wrong_master_key(path));
-    }
+    let secret = installation_secret(&mut writer, &master_key, path).await?;
     let database = Arc::new(Database {
         writer: Lane::new(write_options(path), writer),
         readers: Readers::connect(&read_options(path), READERS).await.map_err(words)?,
         logins: Arc::default(),
-        master_key: master_key.clone(),
+        secret: secret.clone(),
         truncate_due: AtomicBool::new(false),
     });
     logins::spawn_writer(&database);
@@ -85,14 +83,38 @@ pub(crate) async fn open(path: &Path, master_key: Option<MasterKey>) -> Result<S
         Arc::clone(&database) as _,
         database,
         Arc::new(MemoryChallengeStore::default()),
-        master_key,
+        secret,
         path.display().to_string(),
     ))
 }
 
+/// The secret from which everything is derived: made at the first start, and sealed anew when the master key was
+/// replaced.
+async fn installation_secret(
+    writer: &mut SqliteConnection,
+    master_key: &MasterKey,
+    path: &Path,
+) -> Result<MasterKey, OpenError> {
+    let words =
+        |e: sqlx::Error| OpenError::because(format!("cannot open the database {}: {e}", path.display()), e);
+    let random = |e: String| OpenError::because("the operating system gives no randomness for a secret", e);
+    let made = MasterKey::generate().map_err(|e| random(e.to_string()))?;
+    let made = master_key.wrap(&made).map_err(|e| random(e.to_string()))?;
+    // Another process that starts at the same time may be faster; then its secret is the one.
+    let sealed = tokens::sealed_secret(writer, &made).await.map_err(words)?;
+    let found = master_key.unwrap(&sealed).map_err(|_| wrong_master_key(path))?;
+    if found.by_old_key {
+        let sealed_anew = master_key.wrap(&found.secret).map_err(|e| random(e.to_string()))?;
+        tokens::replace_sealed_secret(writer, &sealed, &sealed_anew).await.map_err(words)?;
+    }
+    tokens::set_master_key_check(writer, &found.secret.check_value()).await.map_err(words)?;
+    Ok(found.secret)
+}
+
 fn wrong_master_key(path: &Path) -> OpenError {
     OpenError::new(format!(
-        "this is not the master key that {} was made with; use the one it was made with (CAPAUTH_MASTER_KEY, or {})",
+        "this is not the master key that {} was made with; use the one it was made with (CAPAUTH_MASTER_KEY, or {}), \
+         or name that one in CAPAUTH_MASTER_KEY_OLD to replace it",
         path.display(),
         master_key_file(path).display()
     ))

@@ -80,6 +80,33 @@ impl TokenStore for Database {
     }
 }
 
+/// The installation's sealed secret: the one that is there, or else this one.
+pub(super) async fn sealed_secret(
+    writer: &mut SqliteConnection,
+    made: &[u8],
+) -> Result<Vec<u8>, sqlx::Error> {
+    sqlx::query_scalar(
+        "UPDATE installation SET sealed_secret = coalesce(sealed_secret, ?1) RETURNING sealed_secret",
+    )
+    .bind(made)
+    .fetch_one(writer)
+    .await
+}
+
+/// Puts another wrapping of the same secret in the place of `old`, unless somebody else already did.
+pub(super) async fn replace_sealed_secret(
+    writer: &mut SqliteConnection,
+    old: &[u8],
+    new: &[u8],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE installation SET sealed_secret = ?2 WHERE sealed_secret = ?1")
+        .bind(old)
+        .bind(new)
+        .execute(writer)
+        .await
+        .map(drop)
+}
+
 pub(super) async fn set_master_key_check(
     writer: &mut SqliteConnection,
     check: &[u8],
