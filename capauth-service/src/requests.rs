@@ -103,6 +103,11 @@ impl Inner {
             _ => self.answer(&mut inner, request, &id).await,
         };
         line.log(&response, &id);
+        if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            // The rest of the body is not read, so where the next request begins is not known: a proxy must not send
+            // somebody else's over this connection.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(origin) = origin {
             cors::admit(&mut response, origin);
         } else if self.cors.is_on() {

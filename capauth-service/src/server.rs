@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tower_service::Service as _;
 
 use crate::config::Config;
@@ -27,6 +28,8 @@ const CONNECTIONS: usize = 4_096;
 
 /// How long a client may take over a request's headers, and a kept-alive connection over its next request.
 const HEADERS: Duration = Duration::from_secs(30);
+/// How long a client may leave an answer unread.
+const WRITES: Duration = Duration::from_secs(30);
 
 /// How large a request's headers may be: a session cookie, a token, and what proxies add.
 const HEADER_BYTES: usize = 32 * 1024;
@@ -171,7 +174,7 @@ async fn wire(config: &Config, port: u16) -> Result<CapAuth, StartError> {
     if config.insecure_http {
         capauth = capauth.insecure_http_on_loopback(port);
     }
-    capauth = capauth.with_weak_secrets(config.listens_on_loopback());
+    capauth = capauth.with_weak_secrets(config.takes_weak_secrets());
     capauth.build().await.map_err(|error| StartError::caused(&error))
 }
 
@@ -221,5 +224,8 @@ async fn serve(
         request.extensions_mut().insert(peer);
         router.clone().call(request)
     });
-    let _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
+    // A client that asks and does not read would else keep its place for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITES));
+    let _ = watcher.watch(builder.serve_connection(TokioIo::new(Box::pin(stream)), service)).await;
 }

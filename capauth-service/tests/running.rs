@@ -102,8 +102,11 @@ fn request_ids_are_kept_or_made() {
     let id = |headers: &[(&str, &str)]| {
         service.send("GET", "/health", headers, "").header("x-request-id").unwrap().to_owned()
     };
-    assert_eq!(id(&[("x-request-id", "abc-123")]), "abc-123");
-    assert_ne!(id(&[("x-request-id", "a b")]), "a b");
+    let uuid = "0af76519-16cd-43dd-8448-ebcd12345678";
+    assert_eq!(id(&[("x-request-id", uuid)]), uuid);
+    for word in ["a b", "abc-123", "Alice-of-Wonderland"] {
+        assert_ne!(id(&[("x-request-id", word)]), word);
+    }
     assert_ne!(id(&[]), id(&[]));
     service.stop();
 }
@@ -141,7 +144,7 @@ fn the_log_has_one_line_a_refusal_and_nothing_that_a_client_wrote() {
         assert_eq!(service.send("MARKER", "/health", &[("user-agent", "MARKER")], "").status, 405);
         let headers = [
             ("authorization", "Bearer MARKER"),
-            ("x-request-id", "my-id"),
+            ("x-request-id", "0123456789abcdef0123"),
             ("x-forwarded-for", "192.0.2.77"),
         ];
         assert_eq!(service.send("GET", "/capauth/v1/userinfo", &headers, "").status, 401);
@@ -150,7 +153,7 @@ fn the_log_has_one_line_a_refusal_and_nothing_that_a_client_wrote() {
         let lines: Vec<_> = log.lines().filter(|line| line.contains(name)).collect();
         assert_eq!(lines.len(), 5, "{log}");
         assert!(!log.contains("MARKER") && !log.contains("192.0.2.77"), "{log}");
-        for wanted in ["/capauth/v1/userinfo", "401", "InvalidToken", "my-id"] {
+        for wanted in ["/capauth/v1/userinfo", "401", "InvalidToken", "0123456789abcdef0123"] {
             assert!(lines[4].contains(wanted), "{wanted}: {}", lines[4]);
         }
     }

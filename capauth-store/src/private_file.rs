@@ -32,9 +32,31 @@ pub(crate) fn create(file: &Path) -> Result<Option<File>, OpenError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(file) {
         Ok(made) => Ok(Some(made)),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(None),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            keep_private(file)?;
+            Ok(None)
+        }
         Err(e) => Err(OpenError::because(format!("cannot make {}: {e}", file.display()), e)),
     }
+}
+
+/// Takes a file that is there from everybody but its owner.
+#[cfg(unix)]
+fn keep_private(file: &Path) -> Result<(), OpenError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cannot = |e: std::io::Error| {
+        OpenError::because(format!("others may read {0}; run: chmod 600 {0}", file.display()), e)
+    };
+    let mode = std::fs::metadata(file).map_err(cannot)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).map_err(cannot)
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> Result<(), OpenError> {
+    Ok(())
 }
 
 /// Makes the names in the folder of `file` outlast a power cut.

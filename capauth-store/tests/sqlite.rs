@@ -302,7 +302,7 @@ async fn erased_data_lies_in_no_file() {
     }
     stores.keys.set_groups(&fingerprint(77), &["MARKER-GROUP".to_owned()]).await.unwrap();
     assert!(found(b"MARKER-77-") && found(b"MARKER-GROUP"));
-    assert!(stores.keys.erase(&fingerprint(77), &[0; 32]).await.unwrap());
+    assert!(stores.keys.erase(&fingerprint(77), &[0; 32], false).await.unwrap());
     assert!(!found(b"MARKER-77-") && !found(b"MARKER-GROUP"));
     assert!(found(b"MARKER-78-"));
 
@@ -327,7 +327,7 @@ async fn an_identity_that_enrols_again_begins_after_its_old_tokens() {
         other => panic!("{other:?}"),
     };
     let first = enroll().await;
-    stores.keys.erase(&fingerprint(1), &[0; 32]).await.unwrap();
+    stores.keys.erase(&fingerprint(1), &[0; 32], false).await.unwrap();
     let second = enroll().await;
     assert!(second.identity.generation > first.identity.generation);
     assert_ne!(second.revision, first.revision);
@@ -344,7 +344,7 @@ async fn a_sub_is_never_given_twice() {
     place.meddle("UPDATE keys SET fingerprint = x'0202020202020202020202020202020202020202'").await;
     let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
     assert_eq!(answer, Enrollment::Tombstone);
-    assert!(stores.keys.erase(&fingerprint(2), &[0; 32]).await.unwrap());
+    assert!(stores.keys.erase(&fingerprint(2), &[0; 32], false).await.unwrap());
     let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
     assert_eq!(answer, Enrollment::Tombstone);
     let answer = stores.keys.enroll(&new_key(&stores, fingerprint(2))).await.unwrap();
@@ -359,7 +359,7 @@ async fn a_suspended_identity_leaves_a_tombstone() {
     place.meddle("UPDATE identities SET suspended = 1").await;
     assert!(stores.keys.find(&fingerprint(1)).await.unwrap().unwrap().identity.suspended);
     let tombstone = stores.master_key.tombstone(&fingerprint(1));
-    assert!(stores.keys.erase(&fingerprint(1), &tombstone).await.unwrap());
+    assert!(stores.keys.erase(&fingerprint(1), &tombstone, false).await.unwrap());
     let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
     assert_eq!(answer, Enrollment::Tombstone);
 }

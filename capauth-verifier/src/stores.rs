@@ -214,9 +214,14 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Revokes a key for good, as an administrator. Raises the generation and tells the feed. `false`: no such key.
     async fn revoke(&self, fingerprint: &Fingerprint, at: Timestamp) -> StoreResult<bool>;
 
-    /// Removes a key and, with its last key, the identity. Where the key was revoked or the identity suspended,
-    /// `tombstone` stays and refuses enrolment. Tells the feed. `false`: no such key.
-    async fn erase(&self, fingerprint: &Fingerprint, tombstone: &[u8; 32]) -> StoreResult<bool>;
+    /// Removes a key and, with its last key, the identity. Where the key was revoked, the identity suspended, or the
+    /// caller says so by `keep_out`, `tombstone` stays and refuses enrolment. Tells the feed. `false`: no such key.
+    async fn erase(
+        &self,
+        fingerprint: &Fingerprint,
+        tombstone: &[u8; 32],
+        keep_out: bool,
+    ) -> StoreResult<bool>;
 
     /// Replaces the groups granted to the key's identity; taking one away raises the generation. `false`: no such key.
     async fn set_groups(&self, fingerprint: &Fingerprint, groups: &[String]) -> StoreResult<bool>;

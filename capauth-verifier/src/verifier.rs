@@ -1,5 +1,6 @@
 //! [`Verifier`], the one question, and [`Authenticated`], its answer.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub enum Audience {
 
 /// What a session or a token remembers: what the person asserted, and which key stands behind it. Authority (groups,
 /// approval) is not in it; it is read from the store at each use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// Its name, by which it can be ended.
     pub jti: String,
@@ -58,6 +59,17 @@ pub struct Session {
     pub shared_groups: Option<Vec<String>>,
     /// What the person asserted, mapped. `groups` is empty here.
     pub claims: OidcClaims,
+}
+
+/// Shows which session of whom; what people say of themselves stays out of logs.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("service", &self.service)
+            .field("sub", &self.sub)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Who is signed in, and what they may do.

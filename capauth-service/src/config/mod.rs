@@ -204,7 +204,7 @@ impl Config {
         if self.server_key_passphrase.is_some() && self.server_key.is_none() {
             return at("server_key_passphrase", "is set, but there is no server key to open with it");
         }
-        if !self.listens_on_loopback() {
+        if !self.takes_weak_secrets() {
             const WEAK: &str =
                 "is too short for a server that others reach: use what `openssl rand -hex 32` prints";
             if self.admin_token.as_ref().is_some_and(is_weak_token) {
@@ -217,7 +217,13 @@ impl Config {
         Ok(())
     }
 
-    /// Whether only this machine reaches the service.
+    /// Whether secrets that can be guessed are let pass with a notice: nobody else reaches the service, not even by a
+    /// proxy on this machine.
+    pub fn takes_weak_secrets(&self) -> bool {
+        self.listens_on_loopback() && self.trusted_proxies.is_empty()
+    }
+
+    /// Whether the service listens for this machine alone.
     pub fn listens_on_loopback(&self) -> bool {
         self.host.to_canonical().is_loopback()
     }
@@ -299,7 +305,12 @@ fn enrollment(layers: &Layers) -> Result<EnrollmentMode, ConfigError> {
 
 /// The database's URL, and its file if it has one.
 fn database(layers: &Layers, home: Option<&Path>) -> Result<(String, Option<PathBuf>), ConfigError> {
-    if let Some(url) = one(layers, "database_url", |text| Ok(text.to_owned()))? {
+    let known = |text: &str| match text {
+        "memory:" => Ok(text.to_owned()),
+        _ if text.starts_with("sqlite:") => Ok(text.to_owned()),
+        _ => Err("is neither sqlite:///absolute/path.db nor memory:"),
+    };
+    if let Some(url) = one(layers, "database_url", known)? {
         let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
         let file = path.filter(|path| !path.ends_with(":memory:")).map(PathBuf::from);
         return Ok((url, file));

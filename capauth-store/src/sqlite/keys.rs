@@ -55,9 +55,15 @@ impl KeyStore for Database {
         Ok(in_transaction!(self, "revoking a key", revoke, fingerprint, at))
     }
 
-    async fn erase(&self, fingerprint: &Fingerprint, tombstone: &[u8; 32]) -> StoreResult<bool> {
+    async fn erase(
+        &self,
+        fingerprint: &Fingerprint,
+        tombstone: &[u8; 32],
+        keep_out: bool,
+    ) -> StoreResult<bool> {
         let reserve = |sub: &Fingerprint| self.secret.tombstone(sub);
-        let erased = in_transaction!(self, "erasing a key", erase, fingerprint, tombstone, &reserve);
+        let erased =
+            in_transaction!(self, "erasing a key", erase, fingerprint, tombstone, keep_out, &reserve);
         if erased {
             self.logins.forget(fingerprint);
             let mut writer = self.writer.lock().await?;
@@ -95,7 +101,10 @@ impl KeyStore for Database {
     }
 
     async fn flush(&self) -> StoreResult<()> {
-        self.write_logins().await
+        self.write_logins().await?;
+        // So that after an orderly end the database's own file holds everything, and a copy of it is a backup.
+        let mut writer = self.writer.lock().await?;
+        self.truncate_log(&mut writer).await.map_err(self.writer.failed("emptying the log"))
     }
 
     async fn check_health(&self) -> StoreResult<()> {
@@ -256,10 +265,11 @@ async fn erase(
     writer: &mut SqliteConnection,
     fingerprint: &Fingerprint,
     tombstone: &[u8; 32],
+    keep_out: bool,
     hash_of: &(dyn Fn(&Fingerprint) -> [u8; 32] + Sync),
 ) -> Result<bool, sqlx::Error> {
     let Some(key) = find(writer, fingerprint).await? else { return Ok(false) };
-    if key.revoked.is_some() || key.identity.suspended {
+    if keep_out || key.revoked.is_some() || key.identity.suspended {
         insert_hash(writer, "INSERT OR IGNORE INTO tombstones (hash) VALUES (?1)", tombstone).await?;
     }
     let identity: i64 = sqlx::query_scalar("DELETE FROM keys WHERE fingerprint = ?1 RETURNING identity_id")

@@ -184,7 +184,13 @@ pub async fn an_erased_key_is_gone_and_may_come_back(stores: Stores) {
     enroll(&stores, fingerprint(2)).await;
     stores.keys.set_groups(&fingerprint(1), &["admins".to_owned()]).await.unwrap();
     stores.keys.note_login(&fingerprint(1), NOW);
-    assert!(stores.keys.erase(&fingerprint(1), &stores.master_key.tombstone(&fingerprint(1))).await.unwrap());
+    assert!(
+        stores
+            .keys
+            .erase(&fingerprint(1), &stores.master_key.tombstone(&fingerprint(1)), false)
+            .await
+            .unwrap()
+    );
     stores.keys.flush().await.unwrap();
 
     assert_eq!(stores.keys.find(&fingerprint(1)).await.unwrap(), None);
@@ -200,7 +206,13 @@ pub async fn an_erased_key_is_gone_and_may_come_back(stores: Stores) {
 pub async fn an_erased_revoked_key_may_not_come_back(stores: Stores) {
     enroll(&stores, fingerprint(1)).await;
     stores.keys.revoke(&fingerprint(1), NOW).await.unwrap();
-    assert!(stores.keys.erase(&fingerprint(1), &stores.master_key.tombstone(&fingerprint(1))).await.unwrap());
+    assert!(
+        stores
+            .keys
+            .erase(&fingerprint(1), &stores.master_key.tombstone(&fingerprint(1)), false)
+            .await
+            .unwrap()
+    );
     let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
     assert_eq!(answer, Enrollment::Tombstone);
     assert_eq!(stores.keys.find(&fingerprint(1)).await.unwrap(), None);
@@ -252,7 +264,7 @@ pub async fn calls_for_unknown_keys_say_so(stores: Stores) {
     let unknown = fingerprint(9);
     assert!(!stores.keys.approve(&unknown).await.unwrap());
     assert!(!stores.keys.revoke(&unknown, NOW).await.unwrap());
-    assert!(!stores.keys.erase(&unknown, &[0; 32]).await.unwrap());
+    assert!(!stores.keys.erase(&unknown, &[0; 32], false).await.unwrap());
     assert!(!stores.keys.set_groups(&unknown, &["admins".to_owned()]).await.unwrap());
     assert!(!stores.keys.update(&KeyFacts { fingerprint: unknown, ..facts(&known) }).await.unwrap());
     assert_eq!(find(&stores, fingerprint(1)).await, known);

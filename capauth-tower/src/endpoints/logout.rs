@@ -38,7 +38,11 @@ pub(super) async fn of_service(exchange: &Exchange<'_>) -> Result<Response<Body>
 /// Whether the browser says that a page of ours asks.
 fn from_our_page(exchange: &Exchange<'_>) -> bool {
     let mut sites = exchange.parts.headers.get_all("sec-fetch-site").iter();
-    matches!((sites.next(), sites.next()), (Some(site), None) if site == "same-origin")
+    let same_origin = matches!((sites.next(), sites.next()), (Some(site), None) if site == "same-origin");
+    // A picture in somebody's comment is of the same origin too; only a page's script or a link is a wish.
+    let wanted =
+        exchange.parts.headers.get("sec-fetch-dest").is_none_or(|dest| dest == "document" || dest == "empty");
+    same_origin && wanted
 }
 
 /// Ends what the request carries, everywhere, and takes the cookie away.
@@ -60,7 +64,9 @@ async fn end(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
     } else {
         answer::json(StatusCode::OK, &SignedOut { ok: true })
     };
-    if let Some(clear) = capauth.inner().sessions.clear() {
+    // Only what was sent is taken away: another site's form comes without the cookie, and must not sign anybody out.
+    let clear = capauth.inner().sessions.clear().filter(|_| capauth.inner().sessions.has_cookie(headers));
+    if let Some(clear) = clear {
         response.headers_mut().append(header::SET_COOKIE, clear);
     }
     Ok(response)

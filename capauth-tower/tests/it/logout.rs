@@ -18,7 +18,19 @@ async fn a_page_ends_the_session_everywhere() {
     assert_eq!(kept.status(), 401, "a kept copy of the cookie is worth nothing");
     let again = site.post("/auth/capauth/logout", &[("origin", ORIGIN)], &json!({})).await;
     assert_eq!(again.status(), 200);
-    assert!(again.clears_cookie());
+}
+
+/// The browser leaves the cookie out of another site's form, and would still obey an answer that takes it away.
+#[tokio::test]
+async fn attack_form_of_another_site_signs_nobody_out() {
+    let site = Site::new().await;
+    let cookie = site.cookie(&Person::new("alice"), Value::Null).await;
+    let foreign = [("origin", "https://evil.example"), ("content-type", "application/x-www-form-urlencoded")];
+    let answer = site.send(request("POST", "/capauth/v1/logout", &foreign, "")).await;
+    assert!(!answer.clears_cookie());
+    assert_eq!(site.get("/auth/capauth/me", &[("cookie", &cookie)]).await.status(), 200);
+    let own = [("origin", ORIGIN), ("cookie", &*cookie)];
+    assert!(site.send(request("POST", "/capauth/v1/logout", &own, "")).await.clears_cookie());
 }
 
 #[tokio::test]

@@ -76,8 +76,11 @@ impl LocalVerifier {
     /// # Errors
     /// [`AuthErrorKind::NotFound`], or the store is gone.
     pub async fn erase(&self, fingerprint: &Fingerprint) -> Result<(), AuthError> {
+        // A retired key counts as revoked: its thief may still have a certificate of the days before.
+        let known = self.known.read(&*self.stores.keys, fingerprint, self.clock.now()).await?;
+        let keep_out = known.is_some_and(|known| known.keys.has_revoked_keys());
         let tombstone = self.tombstone(fingerprint);
-        self.after_change(self.stores.keys.erase(fingerprint, &tombstone).await?)
+        self.after_change(self.stores.keys.erase(fingerprint, &tombstone, keep_out).await?)
     }
 
     /// Replaces the groups granted to a key's identity. Taking one away ends its tokens.

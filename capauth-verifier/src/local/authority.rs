@@ -1,20 +1,29 @@
 //! Whose token this is, and whether it still counts: assertions from the token, authority from the store.
 
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
 use super::LocalVerifier;
-use super::key_cache::Stamp;
+use super::key_cache::{Stamp, millis};
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::tokens::MAX_TOKEN;
 use crate::verifier::{Audience, Authenticated, Session};
 
+/// For how many milliseconds it is asked whether a token was ended here: longer than an earlier look at the store is
+/// believed.
+const ENDED_MILLIS: u64 = 5_000;
+
+/// How many seconds pass between two times that ended tokens are forgotten.
+const FORGET_EVERY: u64 = 3600;
+
 /// A token that was verified, and with what result when it was last checked against the store.
 #[derive(Clone)]
 pub(super) struct Seen {
     who: Authenticated,
+    jti_hash: [u8; 32],
     stamp: Stamp,
 }
 
@@ -41,7 +50,9 @@ impl LocalVerifier {
         let expired = |who: &Authenticated| who.session().expires <= Timestamp::from(now);
         let who = match seen {
             Some(seen) if expired(&seen.who) => return Err(invalid()),
-            Some(seen) if self.known.is_fresh(seen.stamp, now) => seen.who,
+            Some(seen) if self.known.is_fresh(seen.stamp, now) && !self.has_ended(&seen.jti_hash, now) => {
+                seen.who
+            }
             seen => {
                 let stamp = self.known.stamp(now);
                 let who = match seen {
@@ -49,7 +60,8 @@ impl LocalVerifier {
                     None => self.authorize(&self.tokens.read(token, now.into()).await?, now).await,
                 };
                 let who = who.inspect_err(|_| self.seen.invalidate(&name))?;
-                self.seen.insert(name, Seen { who: who.clone(), stamp });
+                let jti_hash = jti_hash(&who.session().jti);
+                self.seen.insert(name, Seen { who: who.clone(), jti_hash, stamp });
                 who
             }
         };
@@ -89,8 +101,32 @@ impl LocalVerifier {
     pub(super) async fn end_session(&self, session: &Session) -> Result<(), AuthError> {
         // The session's cookie may outlive its token: remember for as long as either could.
         let longest = session.authenticated_at.plus(self.session_lifetime.max(self.token_lifetime).as_secs());
-        self.stores.tokens.revoke_token(&jti_hash(&session.jti), longest.max(session.expires)).await?;
-        self.known.changed();
+        let hash = jti_hash(&session.jti);
+        self.stores.tokens.revoke_token(&hash, longest.max(session.expires)).await?;
+        self.ended.insert(hash, ());
+        self.last_end.fetch_max(millis(self.clock.now()), Ordering::Release);
+        self.forget_expired().await
+    }
+
+    /// Whether this process ended the token a moment ago. Mostly none was, and then nothing is looked up.
+    fn has_ended(&self, jti_hash: &[u8; 32], now: SystemTime) -> bool {
+        let lately = millis(now).saturating_sub(self.last_end.load(Ordering::Acquire)) < ENDED_MILLIS;
+        lately && self.ended.contains_key(jti_hash)
+    }
+
+    /// Lets the store forget tokens past their time, now and then: else whoever signs in and out fills it.
+    async fn forget_expired(&self) -> Result<(), AuthError> {
+        let now = self.now();
+        let last = self.forgotten_at.load(Ordering::Relaxed);
+        let due = now.as_unix().saturating_sub(last) >= FORGET_EVERY;
+        let ours = due
+            && self
+                .forgotten_at
+                .compare_exchange(last, now.as_unix(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if ours {
+            self.stores.tokens.forget_expired(now).await?;
+        }
         Ok(())
     }
 }

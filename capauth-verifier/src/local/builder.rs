@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use capauth_protocol::Fingerprint;
 use moka::sync::Cache;
 use subtle::ConstantTimeEq as _;
+use tokio::sync::Semaphore;
 
 use super::key_cache::KeyCache;
 use super::services::{ServiceEntry, Services, origin};
@@ -181,6 +183,8 @@ impl LocalBuilder {
         let tokens =
             Tokens::new(Arc::clone(&base_url), &stores, self.jwt_secret.as_ref(), now.into()).await?;
         stores.tokens.forget_expired(now.into()).await?;
+        let clock_now = clock.timestamp().as_unix();
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut verifier = LocalVerifier {
             stores,
             clock,
@@ -198,6 +202,11 @@ impl LocalBuilder {
             session_lifetime: self.session_lifetime,
             known: KeyCache::new(),
             seen: Cache::builder().max_capacity(SEEN_TOKENS).build(),
+            ended: Cache::builder().max_capacity(SEEN_TOKENS).build(),
+            last_end: AtomicU64::new(0),
+            forgotten_at: AtomicU64::new(clock_now),
+            judging: Arc::new(Semaphore::new(processors)),
+            judging_unproven: Arc::new(Semaphore::new(1)),
             notices: Vec::new(),
         };
         verifier.notices = notices(&verifier);
@@ -258,6 +267,9 @@ fn notices(verifier: &LocalVerifier) -> Vec<String> {
         say(
             "Challenges are not signed: clients cannot tell this server from another. Set CAPAUTH_SERVER_KEY_ARMOR.",
         );
+    }
+    if verifier.tokens.algorithm() == "HS256" {
+        say("Access tokens are HS256: whoever shares CAPAUTH_JWT_SECRET can make one for anybody.");
     }
     if verifier.asserted_groups {
         say(

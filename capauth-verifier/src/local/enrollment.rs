@@ -7,7 +7,7 @@ use capauth_protocol::Fingerprint;
 use capauth_protocol::request::VerifyRequest;
 
 use super::key_cache::KnownKey;
-use super::login::{judge, merged};
+use super::login::merged;
 use super::{EnrollmentMode, LocalVerifier};
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
@@ -94,7 +94,9 @@ impl LocalVerifier {
                 ends_tokens: keys.is_worse_than(&known.keys),
             };
             let written = self.stores.keys.update(&update).await?;
-            self.known.changed();
+            if update.ends_tokens || revoked {
+                self.known.changed();
+            }
             let gone = || AuthError::new(AuthErrorKind::UnknownFingerprint);
             let fingerprint = known.row.fingerprint;
             known = self.known.read(&*self.stores.keys, &fingerprint, now).await?.ok_or_else(gone)?;
@@ -128,7 +130,8 @@ impl LocalVerifier {
         if !submitted.certificate.has_revocations() {
             return Ok(());
         }
-        let mut facts = judge(submitted.certificate, now).await?;
+        // Their own places: those who prove nothing keep nobody waiting who does.
+        let mut facts = self.judge(submitted.certificate, &self.judging_unproven, now).await?;
         // Without a login nothing but the revocations is believed.
         facts.keep_revocations_only();
         let mut keys = SigningKeys::clone(&known.keys);

@@ -11,15 +11,16 @@ use capauth_protocol::response::VerifyResponse;
 use capauth_protocol::{Fingerprint, Json, limits};
 use sequoia_openpgp::packet::{Key, key};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 
-use super::LocalVerifier;
 use super::challenge::payload;
 use super::key_cache::KnownKey;
+use super::{EnrollmentMode, LocalVerifier};
 use crate::claims;
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::openpgp::{
-    Refused, SignedMessage, SigningKeys, SubmittedCertificate, check_signature, fingerprint_of,
+    Refused, SignedMessage, SigningKeys, SubmittedCertificate, check_signature, fingerprint_of, guarded,
 };
 use crate::stores::Challenge;
 use crate::verifier::{Authenticated, Login, Session};
@@ -61,21 +62,27 @@ impl LocalVerifier {
         }
 
         let text = payload(&challenge);
-        let proof = self
-            .prove(&request.nonce_signature, &text, known.as_deref(), submitted.as_ref(), now)
-            .map_err(|_| AuthError::new(AuthErrorKind::InvalidNonceSignature))?;
+        let proof = guarded(AuthErrorKind::InvalidNonceSignature, || {
+            self.prove(&request.nonce_signature, &text, known.as_deref(), submitted.as_ref(), now)
+        })?;
         // A certificate that was enrolled before may have adopted what is now the server's key.
         if fingerprint_of(&proof.key.fingerprint()).is_none_or(|signer| self.server_keys.contains(&signer)) {
             return Err(AuthError::new(AuthErrorKind::Forbidden));
         }
+        if known.is_none() && self.enrollment == EnrollmentMode::Closed {
+            return Err(AuthError::new(AuthErrorKind::EnrollmentClosed));
+        }
 
         let submitted = match submitted {
-            Some(submitted) => Some((judge(submitted.certificate, now).await?, submitted.digest)),
+            Some(submitted) => {
+                Some((self.judge(submitted.certificate, &self.judging, now).await?, submitted.digest))
+            }
             None => None,
         };
         let keys = merged(known.as_deref(), submitted.as_ref().map(|(facts, _)| facts))?;
         let until = admit(&keys, &proof, now)?;
-        let asserted = self.checked_claims(request, &keys, now)?;
+        let kind = AuthErrorKind::InvalidClaimsSignature;
+        let asserted = guarded(kind, || self.checked_claims(request, &keys, now))?;
         // What cannot be mapped must not use the challenge up; the identity's sub may yet turn out to be another.
         claims::map(asserted, request.fingerprint, request.fingerprint)?;
 
@@ -293,17 +300,25 @@ fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     }
 }
 
-/// Judges a certificate on a thread where it may take its time.
-pub(super) async fn judge(
-    certificate: SubmittedCertificate,
-    now: SystemTime,
-) -> Result<SigningKeys, AuthError> {
-    let judged = tokio::task::spawn_blocking(move || certificate.judge(now)).await;
-    judged.unwrap_or_else(|_| Err(AuthError::new(AuthErrorKind::InvalidPublicKey)))
-}
-
-/// The keyed hash that remembers an erased key.
 impl LocalVerifier {
+    /// Judges a certificate on a thread where it may take its time. As many at once as there are `places`; who waits
+    /// for one holds nothing but the request.
+    pub(super) async fn judge(
+        &self,
+        certificate: SubmittedCertificate,
+        places: &Arc<Semaphore>,
+        now: SystemTime,
+    ) -> Result<SigningKeys, AuthError> {
+        let place = Arc::clone(places).acquire_owned().await;
+        let place = place.map_err(|_| AuthError::new(AuthErrorKind::Internal))?;
+        let judged = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            certificate.judge(now)
+        });
+        judged.await.unwrap_or_else(|_| Err(AuthError::new(AuthErrorKind::InvalidPublicKey)))
+    }
+
+    /// The keyed hash that remembers an erased key.
     pub(super) fn tombstone(&self, fingerprint: &Fingerprint) -> [u8; 32] {
         self.stores.master_key.tombstone(fingerprint)
     }

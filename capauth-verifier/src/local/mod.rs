@@ -12,6 +12,7 @@ mod services;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ use capauth_protocol::Fingerprint;
 use capauth_protocol::request::{ChallengeRequest, VerifyRequest};
 use capauth_protocol::response::ChallengeResponse;
 use moka::sync::Cache;
+use tokio::sync::Semaphore;
 
 pub use builder::LocalBuilder;
 pub use capauth_protocol::response::Enrollment as EnrollmentMode;
@@ -62,6 +64,15 @@ pub struct LocalVerifier {
     known: key_cache::KeyCache,
     /// Tokens that were verified, by SHA-256.
     seen: Cache<[u8; 32], authority::Seen>,
+    /// Tokens ended by this process a moment ago, by the hash of their `jti`: what was checked before that is stale.
+    ended: Cache<[u8; 32], ()>,
+    /// When the last of them was ended, in milliseconds.
+    last_end: AtomicU64,
+    /// When tokens past their time were last forgotten.
+    forgotten_at: AtomicU64,
+    /// Places for judging certificates, each of which may cost a few milliseconds.
+    judging: Arc<Semaphore>,
+    judging_unproven: Arc<Semaphore>,
     notices: Vec<String>,
 }
 

@@ -86,7 +86,7 @@ impl Services {
             }
             credentials.extend(entry.credential);
         }
-        if let Some(short) = credentials.iter().find(|c| c.expose().len() < 16) {
+        if let Some(short) = credentials.iter().find(|c| c.expose().len() < 32) {
             let length = short.expose().len();
             return Err(ConfigError::new(format!(
                 "a service's credential has {length} characters; use 32 or more"

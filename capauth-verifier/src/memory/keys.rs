@@ -136,10 +136,15 @@ impl KeyStore for MemoryKeyStore {
         }))
     }
 
-    async fn erase(&self, fingerprint: &Fingerprint, tombstone: &[u8; 32]) -> StoreResult<bool> {
+    async fn erase(
+        &self,
+        fingerprint: &Fingerprint,
+        tombstone: &[u8; 32],
+        keep_out: bool,
+    ) -> StoreResult<bool> {
         let mut state = lock(&self.state);
         let Some(key) = state.keys.remove(&fingerprint.to_string()) else { return Ok(false) };
-        if key.revoked.is_some() || key.identity.suspended {
+        if keep_out || key.revoked.is_some() || key.identity.suspended {
             state.tombstones.insert(*tombstone);
         }
         state.first_generation = state.first_generation.max(key.identity.generation + 1);

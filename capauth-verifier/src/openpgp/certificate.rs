@@ -28,6 +28,10 @@ const MAX_SELF_SIGNATURES: usize = 64;
 const MAX_PACKETS: usize = 1024;
 /// The largest RSA key that this backend verifies with.
 pub(super) const MAX_RSA_BITS: usize = if cfg!(feature = "crypto-rust") { 4096 } else { 8192 };
+/// The largest public exponent; everybody's is 65537.
+const MAX_RSA_EXPONENT_BITS: usize = 64;
+/// The most User IDs. Each is tried for signatures that stand in a wrong place.
+const MAX_USER_IDS: usize = 64;
 /// How far another machine's clock may be ahead of ours.
 pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(120);
 
@@ -66,11 +70,18 @@ impl SubmittedCertificate {
         let fingerprint = fingerprint_of(&primary.fingerprint())
             .ok_or(refuse("Only OpenPGP keys of version 4 and 6 can sign in."))?;
         let own = own_packets(packets, &primary.key_handle());
-        let is_signature = |p: &&Packet| matches!(p, Packet::Signature(_));
-        if own.iter().filter(is_signature).count() > MAX_SELF_SIGNATURES {
+        // An embedded back-signature is checked like any other, and takes thirty bytes.
+        let signatures = |packet: &Packet| match packet {
+            Packet::Signature(signature) => 1 + signature.embedded_signatures().count(),
+            _ => 0,
+        };
+        if own.iter().map(signatures).sum::<usize>() > MAX_SELF_SIGNATURES {
             return Err(refuse(
                 "This certificate carries more than 64 signatures of its own. Send a minimal export.",
             ));
+        }
+        if own.iter().filter(|packet| matches!(packet, Packet::UserID(_))).count() > MAX_USER_IDS {
+            return Err(refuse("This certificate has more than 64 User IDs. Send a minimal export."));
         }
         let keys: Vec<PublicKey> = own.iter().filter_map(public_key).collect();
         if keys.len() > MAX_KEYS {
@@ -149,6 +160,10 @@ fn read_packets(bytes: &[u8]) -> Result<Vec<Packet>, AuthError> {
     let mut next = builder.max_recursion_depth(0).max_packet_size(limit).build().map_err(damaged)?;
     let mut packets = Vec::new();
     while let PacketParserResult::Some(parser) = next {
+        // To go on past a container is to unpack it: decided before.
+        if matches!(parser.packet, Packet::CompressedData(_) | Packet::Literal(_) | Packet::SEIP(_)) {
+            return Err(refuse(NOT_ONE));
+        }
         let (packet, rest) = PacketParser::next(parser).map_err(damaged)?;
         match &packet {
             Packet::SecretKey(_) | Packet::SecretSubkey(_) => return Err(refuse(SECRET)),
@@ -176,9 +191,7 @@ fn own_packets(packets: Vec<Packet>, primary: &KeyHandle) -> Vec<Packet> {
                     continue;
                 }
             }
-            Packet::PublicSubkey(key) => {
-                skipping = rsa_bits(key.mpis()).is_some_and(|bits| bits > MAX_RSA_BITS);
-            }
+            Packet::PublicSubkey(key) => skipping = !is_bounded(key.mpis()),
             Packet::PublicKey(_) | Packet::UserID(_) => skipping = false,
             _ => skipping = true,
         }
@@ -194,6 +207,16 @@ fn public_key(packet: &Packet) -> Option<PublicKey> {
         Packet::PublicKey(key) => Some(key.clone().role_into_unspecified()),
         Packet::PublicSubkey(key) => Some(key.clone().role_into_unspecified()),
         _ => None,
+    }
+}
+
+/// Whether checking a signature by this key costs a bounded time. A number of 65,535 bits in a DSA key, or as an RSA
+/// exponent, keeps a processor busy for minutes.
+fn is_bounded(mpis: &mpi::PublicKey) -> bool {
+    match mpis {
+        mpi::PublicKey::RSA { n, e } => n.bits() <= MAX_RSA_BITS && e.bits() <= MAX_RSA_EXPONENT_BITS,
+        mpi::PublicKey::DSA { .. } | mpi::PublicKey::ElGamal { .. } | mpi::PublicKey::Unknown { .. } => false,
+        _ => true,
     }
 }
 
@@ -220,6 +243,9 @@ fn check_primary(primary: &Key<key::PublicParts, key::PrimaryRole>) -> Result<()
     #[allow(deprecated)] // DSA is named to be refused.
     if primary.pk_algo() == PublicKeyAlgorithm::DSA {
         return Err(refuse("DSA keys are not accepted any more."));
+    }
+    if rsa_bits(primary.mpis()).is_some() && !is_bounded(primary.mpis()) {
+        return Err(refuse("The public exponent of this RSA key is out of the ordinary."));
     }
     if !primary.pk_algo().is_supported() || !curve_is_supported(primary.mpis()) {
         return Err(refuse(

@@ -97,12 +97,14 @@ fn detached(armored: &str, now: SystemTime) -> Option<Vec<Signature>> {
     let mut packets = 0;
     while let PacketParserResult::Some(packet) = next {
         policy.packet(&packet.packet).ok()?;
+        // To go on past a container is to unpack it: decided before.
+        if !matches!(packet.packet, Packet::Signature(_) | Packet::Marker(_) | Packet::Padding(_)) {
+            return None;
+        }
         let (packet, rest) = PacketParser::next(packet).ok()?;
         packets += 1;
-        match packet {
-            Packet::Signature(signature) => signatures.push(signature),
-            Packet::Marker(_) | Packet::Padding(_) => {}
-            _ => return None,
+        if let Packet::Signature(signature) = packet {
+            signatures.push(signature);
         }
         if signatures.len() > MAX_SIGNATURES || packets > MAX_PACKETS {
             return None;

@@ -4,11 +4,13 @@
 //! - `signing_keys`: those facts, merged over time; they only get safer.
 //! - `message`: the three forms in which a signature over known bytes arrives.
 //! - `check`: one signature by one key, with every check of Sequoia's own verifier.
+//! - `ed25519`: an unlocked Ed25519 key.
 //! - `server_key`: signing challenges.
 //! - `support`: which kinds of keys this build verifies.
 
 mod certificate;
 mod check;
+mod ed25519;
 mod message;
 mod server_key;
 mod signing_keys;

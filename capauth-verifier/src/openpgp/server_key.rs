@@ -6,22 +6,47 @@ use std::time::SystemTime;
 
 use capauth_protocol::Fingerprint;
 use sequoia_openpgp::crypto::{KeyPair, Password};
+use sequoia_openpgp::packet::key::{SecretParts, UnspecifiedRole};
 use sequoia_openpgp::packet::signature::SignatureBuilder;
+use sequoia_openpgp::packet::{Key, Signature};
 use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::serialize::SerializeInto as _;
 use sequoia_openpgp::types::{Curve, HashAlgorithm, SignatureType};
 use sequoia_openpgp::{Cert, armor, crypto::mpi};
 
+use super::ed25519::Ed25519Signer;
 use super::{fingerprint_of, policy_at};
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
 use crate::secret::Secret;
 
 /// An OpenPGP key that signs challenges, so that a client can tell the real server.
 pub struct ServerKey {
-    pair: KeyPair,
+    signer: UnlockedKey,
     fingerprint: Fingerprint,
     all: Vec<Fingerprint>,
     armored_certificate: String,
+}
+
+/// What signs: the quick way for the usual kind of key, Sequoia's for others.
+enum UnlockedKey {
+    Ed25519(Ed25519Signer),
+    Other(KeyPair),
+}
+
+impl UnlockedKey {
+    fn new(key: Key<SecretParts, UnspecifiedRole>) -> sequoia_openpgp::Result<Self> {
+        match Ed25519Signer::new(&key) {
+            Some(signer) => Ok(Self::Ed25519(signer)),
+            None => key.into_keypair().map(Self::Other),
+        }
+    }
+
+    fn sign(&self, builder: SignatureBuilder, text: &str) -> sequoia_openpgp::Result<Signature> {
+        match self {
+            Self::Ed25519(signer) => builder.sign_message(&mut signer.clone(), text.as_bytes()),
+            Self::Other(pair) => builder.sign_message(&mut pair.clone(), text.as_bytes()),
+        }
+    }
 }
 
 impl ServerKey {
@@ -67,11 +92,11 @@ impl ServerKey {
         } else {
             key
         };
-        let pair = key.into_keypair().map_err(|_| invalid("the secret key is not usable"))?;
+        let signer = UnlockedKey::new(key).map_err(|_| invalid("the secret key is not usable"))?;
         let public = cert.clone().strip_secret_key_material();
         let armored = public.armored().to_vec().ok().and_then(|bytes| String::from_utf8(bytes).ok());
         Ok(Self {
-            pair,
+            signer,
             fingerprint: fingerprint_of(&cert.fingerprint())
                 .ok_or_else(|| invalid("it is of an unknown version"))?,
             all: cert.keys().filter_map(|k| fingerprint_of(&k.key().fingerprint())).collect(),
@@ -104,7 +129,7 @@ impl ServerKey {
             .set_hash_algo(HashAlgorithm::SHA512)
             .set_signature_creation_time(now)
             .map_err(failed)?;
-        let signature = builder.sign_message(&mut self.pair.clone(), text.as_bytes()).map_err(failed)?;
+        let signature = self.signer.sign(builder, text).map_err(failed)?;
         let mut writer =
             armor::Writer::new(Vec::new(), armor::Kind::Signature).map_err(|e| failed(e.into()))?;
         let packet = sequoia_openpgp::Packet::from(signature).to_vec().map_err(failed)?;

@@ -5,11 +5,12 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use capauth_protocol::Fingerprint;
+use sequoia_openpgp::crypto::mpi;
 use sequoia_openpgp::packet::{Key, key};
 use sequoia_openpgp::parse::Parse as _;
-use sequoia_openpgp::policy::{HashAlgoSecurity, StandardPolicy};
+use sequoia_openpgp::policy::{AsymmetricAlgorithm, HashAlgoSecurity, StandardPolicy};
 use sequoia_openpgp::serialize::MarshalInto as _;
-use sequoia_openpgp::types::HashAlgorithm;
+use sequoia_openpgp::types::{Curve, HashAlgorithm};
 use sequoia_openpgp::{KeyHandle, Packet};
 use serde::{Deserialize, Serialize};
 
@@ -98,12 +99,7 @@ pub(crate) enum Refused {
 
 impl Component {
     /// Whether the component is good at `at`. `policy` is today's.
-    fn check(
-        &self,
-        at: SystemTime,
-        policy: &StandardPolicy<'_>,
-        today: SystemTime,
-    ) -> Result<&Facts, Refused> {
+    fn check(&self, at: SystemTime, policy: &StandardPolicy<'_>, today: SystemTime) -> Result<(), Refused> {
         let facts = self.facts.as_ref();
         let time = Timestamp::from(at);
         if self.revoked.counts(time, facts.map(|facts| facts.seen)) {
@@ -113,19 +109,25 @@ impl Component {
         if self.key.creation_time() > at {
             return Err(Refused::Unusable);
         }
-        if facts.expires_at.is_some_and(|end| end <= time) || facts.bound_until.is_some_and(|end| end <= time)
-        {
+        if facts.ends().is_some_and(|end| end <= time) {
             return Err(Refused::Expired);
         }
-        let acceptable = |hash: &u8| {
-            let algorithm = HashAlgorithm::from(*hash);
-            let cutoff = policy.hash_cutoff(algorithm, HashAlgoSecurity::SecondPreImageResistance);
-            cutoff.is_none_or(|cutoff| today < cutoff)
-        };
-        if !facts.hashes.iter().all(acceptable) {
+        let hashes = facts.hashes.iter().map(|hash| {
+            policy.hash_cutoff(HashAlgorithm::from(*hash), HashAlgoSecurity::SecondPreImageResistance)
+        });
+        let key =
+            asymmetric_algorithm(&self.key).and_then(|algorithm| policy.asymmetric_algo_cutoff(algorithm));
+        if hashes.chain([key]).flatten().any(|cutoff| cutoff <= today) {
             return Err(Refused::Unusable);
         }
-        Ok(facts)
+        Ok(())
+    }
+
+    /// When it ends by what is known today: its expiry, its binding's, or a soft revocation that lies ahead.
+    fn ends(&self) -> Option<Timestamp> {
+        let seen = self.facts.as_ref().map(|facts| facts.seen);
+        let soft = self.revoked.soft.iter().filter(|since| seen.is_none_or(|seen| seen <= **since));
+        self.facts.as_ref().and_then(Facts::ends).into_iter().chain(soft.copied()).min()
     }
 
     /// Takes over what is newer or stricter in `other`, which is about the same key.
@@ -151,6 +153,32 @@ impl Component {
     fn is_shorter_than(&self, before: &Self) -> bool {
         let ends = |component: &Self| component.facts.as_ref().and_then(Facts::ends);
         ends(self).is_some_and(|end| ends(before).is_none_or(|before| end < before))
+    }
+}
+
+/// What today's policy knows the key's algorithm as; `None` for one it has no word for, which it judged when the
+/// certificate arrived.
+fn asymmetric_algorithm(key: &PublicKey) -> Option<AsymmetricAlgorithm> {
+    use AsymmetricAlgorithm as A;
+    match key.mpis() {
+        mpi::PublicKey::RSA { n, .. } => Some(match n.bits() {
+            ..2048 => A::RSA1024,
+            2048..3072 => A::RSA2048,
+            3072..4096 => A::RSA3072,
+            4096.. => A::RSA4096,
+        }),
+        mpi::PublicKey::EdDSA { .. } => Some(A::EdDSA),
+        mpi::PublicKey::Ed25519 { .. } => Some(A::Ed25519),
+        mpi::PublicKey::Ed448 { .. } => Some(A::Ed448),
+        mpi::PublicKey::ECDSA { curve, .. } => match curve {
+            Curve::NistP256 => Some(A::NistP256),
+            Curve::NistP384 => Some(A::NistP384),
+            Curve::NistP521 => Some(A::NistP521),
+            Curve::BrainpoolP256 => Some(A::BrainpoolP256),
+            Curve::BrainpoolP512 => Some(A::BrainpoolP512),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -196,10 +224,14 @@ impl SigningKeys {
         self.primary().is_some_and(|c| c.revoked.hard)
     }
 
+    /// Whether any of its keys is revoked, in whatever way.
+    pub(crate) fn has_revoked_keys(&self) -> bool {
+        self.components.iter().any(|c| !c.revoked.is_empty())
+    }
+
     /// Whether the certificate is past its time, by whatever its primary key is known to say now.
     pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
-        let facts = self.primary().and_then(|primary| primary.facts.as_ref());
-        facts.and_then(Facts::ends).is_some_and(|end| end <= now)
+        self.primary().and_then(Component::ends).is_some_and(|end| end <= now)
     }
 
     /// Whether what was given out on the strength of `before` has to end: a key is revoked, or a subkey shortened, in a
@@ -208,7 +240,8 @@ impl SigningKeys {
         self.components.iter().enumerate().any(|(position, mine)| {
             match before.components.iter().find(|c| c.key == mine.key) {
                 Some(before) => mine.is_worse_than(before) || (position > 0 && mine.is_shorter_than(before)),
-                None => !mine.revoked.is_empty(),
+                // Nothing was ever given out on the strength of a key that was unknown.
+                None => false,
             }
         })
     }
@@ -228,7 +261,7 @@ impl SigningKeys {
         now: SystemTime,
     ) -> Result<Option<Timestamp>, Refused> {
         let primary = self.primary().ok_or(Refused::Unusable)?;
-        let signing = self.components.iter().find(|c| c.key.fingerprint() == signer.fingerprint());
+        let signing = self.components.iter().find(|c| c.key == *signer);
         let signing = signing.ok_or(Refused::Unusable)?;
         let policy = policy_at(now);
         let mut until: Option<Timestamp> = None;
@@ -237,8 +270,8 @@ impl SigningKeys {
         let now = now.max(primary.key.creation_time().min(now + super::certificate::CLOCK_SKEW));
         for at in [signed_at, now] {
             for component in [primary, signing] {
-                let facts = component.check(at, &policy, now)?;
-                until = until.into_iter().chain(facts.ends()).min();
+                component.check(at, &policy, now)?;
+                until = until.into_iter().chain(component.ends()).min();
             }
         }
         if !signing.facts.as_ref().is_some_and(|facts| facts.may_sign) {
