@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::challenge::payload;
 use super::key_cache::KnownKey;
 use super::{EnrollmentMode, LocalVerifier};
-use crate::claims;
+use crate::claims::{self, Mapped};
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::openpgp::{
@@ -83,8 +83,8 @@ impl LocalVerifier {
         let until = admit(&keys, &proof, now)?;
         let kind = AuthErrorKind::InvalidClaimsSignature;
         let asserted = guarded(kind, || self.checked_claims(request, &keys, now))?;
-        // What cannot be mapped must not use the challenge up; the identity's sub may yet turn out to be another.
-        claims::map(asserted, request.fingerprint, request.fingerprint)?;
+        // What cannot be mapped must not use the challenge up. The identity's sub stands in it once it is known.
+        let mapped = claims::map(asserted, request.fingerprint, request.fingerprint)?;
 
         let taken = self.stores.challenges.take(&challenge.nonce).await?;
         if taken.as_ref() != Some(&challenge) {
@@ -96,7 +96,7 @@ impl LocalVerifier {
         let until_now = admit(&known.keys, &proof, now)?;
         standing(&known)?;
         let until = earlier(until, until_now);
-        self.conclude(&challenge, &known, asserted, until, is_new).await
+        self.conclude(&challenge, &known, mapped, until, is_new).await
     }
 
     async fn read_challenge(&self, request: &VerifyRequest, now: SystemTime) -> Result<Challenge, AuthError> {
@@ -203,13 +203,13 @@ impl LocalVerifier {
         &self,
         challenge: &Challenge,
         known: &KnownKey,
-        asserted: Option<&Json>,
+        mut mapped: Mapped,
         until: Option<Timestamp>,
         is_new: bool,
     ) -> Result<Login, AuthError> {
         let now = self.now();
         let identity = &known.row.identity;
-        let mapped = claims::map(asserted, identity.sub, known.row.fingerprint)?;
+        mapped.claims.sub = identity.sub.to_string();
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|_| AuthError::new(AuthErrorKind::Internal))?;
         let limited = |end: Timestamp| until.map_or(end, |until| until.min(end));

@@ -6,7 +6,7 @@
 use std::io::Read as _;
 
 use sequoia_openpgp::Packet;
-use sequoia_openpgp::armor;
+use sequoia_openpgp::armor::Kind;
 use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::parse::{PacketParser, PacketParserBuilder, PacketParserResult, Parse as _};
 use sequoia_openpgp::policy::Policy as _;
@@ -67,9 +67,9 @@ fn parse(armored: &str, text: &str, now: SystemTime) -> Option<SignedMessage> {
 }
 
 /// One block of armour of this kind, with nothing around it, as bytes.
-fn dearmor(armored: &str, kind: armor::Kind) -> Option<Vec<u8>> {
+fn dearmor(armored: &str, kind: Kind) -> Option<Vec<u8>> {
     let footer = match kind {
-        armor::Kind::Signature => "-----END PGP SIGNATURE-----",
+        Kind::Signature => "-----END PGP SIGNATURE-----",
         _ => "-----END PGP MESSAGE-----",
     };
     let one = armored.ends_with(footer)
@@ -78,10 +78,7 @@ fn dearmor(armored: &str, kind: armor::Kind) -> Option<Vec<u8>> {
     if !one {
         return None;
     }
-    let mut bytes = Vec::new();
-    let mut reader = armor::Reader::from_bytes(armored.as_bytes(), armor::ReaderMode::Tolerant(Some(kind)));
-    reader.read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    super::armor::decode(armored, kind)
 }
 
 fn parser(bytes: &[u8]) -> Option<PacketParserResult<'_>> {
@@ -90,7 +87,7 @@ fn parser(bytes: &[u8]) -> Option<PacketParserResult<'_>> {
 }
 
 fn detached(armored: &str, now: SystemTime) -> Option<Vec<Signature>> {
-    let bytes = dearmor(armored, armor::Kind::Signature)?;
+    let bytes = dearmor(armored, Kind::Signature)?;
     let policy = policy_at(now);
     let mut next = parser(&bytes)?;
     let mut signatures = Vec::new();
@@ -117,7 +114,7 @@ fn detached(armored: &str, now: SystemTime) -> Option<Vec<Signature>> {
 /// `[compressed] one-pass…, literal, signature…`, or signatures before the literal as of old. At most one compression
 /// layer; nothing else.
 fn inline(armored: &str, text: &str, now: SystemTime) -> Option<Vec<Signature>> {
-    let bytes = dearmor(armored, armor::Kind::Message)?;
+    let bytes = dearmor(armored, Kind::Message)?;
     let policy = policy_at(now);
     let mut next = parser(&bytes)?;
     let mut signatures = Vec::new();

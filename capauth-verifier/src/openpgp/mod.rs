@@ -1,5 +1,6 @@
 //! OpenPGP: what is kept of a certificate, what counts as a signature, and the key with which the server signs.
 //!
+//! - `armor`: ASCII armour.
 //! - `certificate`: a certificate as somebody sent it, judged by Sequoia under policy, reduced to facts.
 //! - `signing_keys`: those facts, merged over time; they only get safer.
 //! - `message`: the three forms in which a signature over known bytes arrives.
@@ -8,6 +9,7 @@
 //! - `server_key`: signing challenges.
 //! - `support`: which kinds of keys this build verifies.
 
+mod armor;
 mod certificate;
 mod check;
 mod ed25519;
