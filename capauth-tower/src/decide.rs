@@ -69,7 +69,7 @@ impl CapAuth {
     /// Refuses what another site made a browser send.
     pub(crate) fn check_origin(&self, parts: &Parts) -> Result<(), AuthError> {
         let inner = self.inner();
-        let has_cookie = inner.sessions.has_cookie(&parts.headers);
+        let has_cookie = || inner.sessions.has_cookie(&parts.headers);
         inner.origins.check(&parts.method, parts.uri.path(), &parts.headers, has_cookie)
     }
 

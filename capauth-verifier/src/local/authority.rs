@@ -1,9 +1,12 @@
 //! Whose token this is, and whether it still counts: assertions from the token, authority from the store.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use super::LocalVerifier;
 use super::key_cache::{Stamp, millis};
@@ -18,6 +21,30 @@ const ENDED_MILLIS: u64 = 5_000;
 
 /// How many seconds pass between two times that ended tokens are forgotten.
 const FORGET_EVERY: u64 = 3600;
+
+/// A token's text, wiped when it is forgotten. Found by a keyed hash and then by its whole text: quicker than a
+/// cryptographic hash, and no more can be mistaken for another.
+#[derive(PartialEq, Eq)]
+pub(super) struct SeenToken(Zeroizing<String>);
+
+impl SeenToken {
+    fn new(token: &str) -> Self {
+        Self(Zeroizing::new(token.to_owned()))
+    }
+}
+
+impl Hash for SeenToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As `str` does: the cache is asked with one.
+        self.0.as_str().hash(state);
+    }
+}
+
+impl Borrow<str> for SeenToken {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A token that was verified, and with what result when it was last checked against the store.
 #[derive(Clone)]
@@ -45,8 +72,7 @@ impl LocalVerifier {
             return Err(invalid());
         }
         let now = self.clock.now();
-        let name: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let seen = self.seen.get(&name);
+        let seen = self.seen.get(token);
         let expired = |who: &Authenticated| who.session().expires <= Timestamp::from(now);
         let who = match seen {
             Some(seen) if expired(&seen.who) => return Err(invalid()),
@@ -59,9 +85,9 @@ impl LocalVerifier {
                     Some(seen) => self.authorize(seen.who.session(), now).await,
                     None => self.authorize(&self.tokens.read(token, now.into()).await?, now).await,
                 };
-                let who = who.inspect_err(|_| self.seen.invalidate(&name))?;
+                let who = who.inspect_err(|_| self.seen.invalidate(token))?;
                 let jti_hash = jti_hash(&who.session().jti);
-                self.seen.insert(name, Seen { who: who.clone(), jti_hash, stamp });
+                self.seen.insert(SeenToken::new(token), Seen { who: who.clone(), jti_hash, stamp });
                 who
             }
         };

@@ -62,8 +62,8 @@ pub struct LocalVerifier {
     token_lifetime: Duration,
     session_lifetime: Duration,
     known: key_cache::KeyCache,
-    /// Tokens that were verified, by SHA-256.
-    seen: Cache<[u8; 32], authority::Seen>,
+    /// Tokens that were verified.
+    seen: Cache<authority::SeenToken, authority::Seen>,
     /// Tokens ended by this process a moment ago, by the hash of their `jti`: what was checked before that is stale.
     ended: Cache<[u8; 32], ()>,
     /// When the last of them was ended, in milliseconds.
