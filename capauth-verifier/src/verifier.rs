@@ -74,7 +74,7 @@ impl fmt::Debug for Session {
 
 /// Who is signed in, and what they may do.
 ///
-/// Cheap to clone. Derefs to [`OidcClaims`] by [`claims`](Self::claims).
+/// Cheap to clone. What applications read of them is [`claims`](Self::claims).
 #[derive(Debug, Clone)]
 pub struct Authenticated(Arc<Inner>);
 
