@@ -27,6 +27,9 @@ pub const MAX_CLAIMS_JSON: usize = 8 * 1024;
 /// Bytes of an enrolment code.
 pub const MAX_ENROLLMENT_CODE: usize = 128;
 
+/// Bytes of a token's `jti`.
+pub const MAX_JTI: usize = 128;
+
 /// Bytes of a fingerprint as somebody typed it, spaces and `0x` included.
 pub const MAX_FINGERPRINT_TEXT: usize = 128;
 

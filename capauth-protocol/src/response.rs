@@ -94,6 +94,9 @@ pub struct WellKnown {
     pub jwks_uri: String,
     /// Whether there is a feed of revocations.
     pub revocations: bool,
+    /// The `iss` of the server's tokens; empty when a server does not say.
+    #[serde(default)]
+    pub issuer: String,
 }
 
 /// Who may enrol a new key.
@@ -151,6 +154,9 @@ pub struct Revocations {
     pub entries: Vec<RevocationEntry>,
     /// The `after` of the next call.
     pub cursor: u64,
+    /// The installation's epoch. Another one than before: everything that was given out earlier has ended.
+    #[serde(default)]
+    pub epoch: u64,
 }
 
 /// Something that ended before its time.
@@ -193,12 +199,13 @@ mod tests {
                 RevocationEntry::Key { fingerprint: FINGERPRINT.parse().unwrap() },
             ],
             cursor: 3,
+            epoch: 1,
         };
         let text = serde_json::to_string(&feed).unwrap();
         assert_eq!(
             text,
             format!(
-                r#"{{"entries":[{{"kind":"token","jti_sha256":"ab","expires":7}},{{"kind":"generation","sub":"s","generation":2}},{{"kind":"key","fingerprint":"{FINGERPRINT}"}}],"cursor":3}}"#
+                r#"{{"entries":[{{"kind":"token","jti_sha256":"ab","expires":7}},{{"kind":"generation","sub":"s","generation":2}},{{"kind":"key","fingerprint":"{FINGERPRINT}"}}],"cursor":3,"epoch":1}}"#
             )
         );
         assert_eq!(serde_json::from_str::<Revocations>(&text).unwrap(), feed);

@@ -66,6 +66,9 @@ macro_rules! kinds {
         pub enum AuthErrorKind { $($(#[$doc])* $kind,)* }
 
         impl AuthErrorKind {
+            /// Every kind there is, in the order in which they are written down.
+            const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
             /// What it is on the wire. Total: a new kind does not compile without its code.
             pub const fn code(self) -> ErrorCode {
                 match self { $(Self::$kind => ErrorCode::$code,)* }
@@ -121,6 +124,8 @@ kinds! {
     KeySuspended => KeySuspended, "This identity is suspended until an administrator decides.";
     /// Signed in, not allowed; or the server's own key.
     Forbidden => Forbidden, "This is not allowed.";
+    /// More attempts than a minute allows.
+    TooManyRequests => TooManyRequests, "Too many attempts. Wait a minute, then try again.";
     /// Enrolled, linked or tombstoned.
     Conflict => Conflict, "This key cannot be enrolled.";
     /// No such key.
@@ -131,6 +136,14 @@ kinds! {
     Unavailable => Unavailable, "The server cannot answer at the moment. Try again shortly.";
     /// A fault of the server.
     Internal => ServerError, "The server made a mistake.";
+}
+
+impl AuthErrorKind {
+    /// The kind that a code on the wire stands for, for whoever reads another server's answer. `None` for codes that no
+    /// kind has.
+    pub fn of_code(code: ErrorCode) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
+    }
 }
 
 impl AuthError {
@@ -189,6 +202,16 @@ impl From<StoreError> for AuthError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_is_found_again_by_its_code() {
+        assert_eq!(AuthErrorKind::of_code(ErrorCode::InvalidToken), Some(AuthErrorKind::InvalidToken));
+        assert_eq!(AuthErrorKind::of_code(ErrorCode::TooManyRequests), Some(AuthErrorKind::TooManyRequests));
+        assert_eq!(AuthErrorKind::of_code(ErrorCode::UnsupportedMediaType), None);
+        for kind in AuthErrorKind::ALL {
+            assert_eq!(AuthErrorKind::of_code(kind.code()).map(AuthErrorKind::code), Some(kind.code()));
+        }
+    }
 
     #[test]
     fn a_cause_never_reaches_the_client() {

@@ -35,6 +35,7 @@
 //!
 //! | feature | default | what for |
 //! |---|---|---|
+//! | `remote` | yes | [`RemoteVerifier`]: asking a central service instead of deciding here |
 //! | `crypto-rust` | yes | pure Rust, no system library, post-quantum signatures |
 //! | `crypto-openssl` | | OpenSSL 3: Brainpool, large RSA keys, fast RSA; with `default-features = false` |
 //! | `crypto-nettle` | | Nettle; with `default-features = false` |
@@ -45,7 +46,11 @@ mod error;
 mod local;
 pub mod memory;
 pub mod openpgp;
+mod origins;
+#[cfg(feature = "remote")]
+mod remote;
 mod secret;
+mod seen;
 mod stores;
 mod tokens;
 mod verifier;
@@ -53,6 +58,9 @@ mod verifier;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{AuthError, AuthErrorKind, ConfigError};
 pub use local::{EnrollmentMode, LocalBuilder, LocalVerifier, ServiceEntry};
+pub use origins::service_origins;
+#[cfg(feature = "remote")]
+pub use remote::{RemoteBuilder, RemoteVerifier};
 pub use secret::{MasterKey, MasterKeyError, OpenError, Sealer, Secret, Unwrapped};
 pub use stores::{
     AddressPrefix, Challenge, ChallengeStore, EnrolledKey, Enrollment, Identity, Installation, KeyFacts,

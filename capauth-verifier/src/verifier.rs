@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::error::AuthError;
+use crate::secret::Secret;
 
 /// Who asks, as far as the transport knows.
 #[derive(Debug, Clone, Default)]
@@ -57,8 +58,29 @@ pub struct Session {
     /// The groups the person chose to share; `None` shares all that are granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_groups: Option<Vec<String>>,
+    /// The access token itself, where a central service is asked about it at each use. A secret: it stands in sealed
+    /// things alone. The claims are then what the service answers, and not kept here.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "sealed_token")]
+    pub token: Option<Secret>,
     /// What the person asserted, mapped. `groups` is empty here.
     pub claims: OidcClaims,
+}
+
+/// A secret does not write itself: here it is written on purpose, into what is sealed next.
+mod sealed_token {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use crate::secret::Secret;
+
+    pub(super) fn serialize<S: Serializer>(token: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+        token.as_ref().map(Secret::expose).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Secret::from))
+    }
 }
 
 /// Shows which session of whom; what people say of themselves stays out of logs.
@@ -94,6 +116,12 @@ impl Authenticated {
         };
         let mut claims = session.claims.clone();
         claims.groups = groups;
+        Self(Arc::new(Inner { session, claims }))
+    }
+
+    /// Puts together a session and what a central service said of the person just now, groups included.
+    #[cfg(feature = "remote")]
+    pub(crate) fn told(session: Session, claims: OidcClaims) -> Self {
         Self(Arc::new(Inner { session, claims }))
     }
 

@@ -16,7 +16,7 @@ use members::{Members, Text};
 
 use crate::limits::{
     MAX_CLAIMS_JSON, MAX_CLIENT_NONCE, MAX_ENROLLMENT_CODE, MAX_FINGERPRINT_TEXT, MAX_GROUP_NAME, MAX_GROUPS,
-    MAX_NONCE_TEXT, MAX_ORIGIN, MAX_PUBLIC_KEY_TEXT, MAX_REDIRECT, MAX_SERVICE, MAX_SIGNATURE,
+    MAX_JTI, MAX_NONCE_TEXT, MAX_ORIGIN, MAX_PUBLIC_KEY_TEXT, MAX_REDIRECT, MAX_SERVICE, MAX_SIGNATURE,
 };
 use crate::{ErrorCode, Fingerprint, Json, Nonce, Refusal, VERSION};
 
@@ -190,6 +190,38 @@ impl FingerprintRequest {
         let mut members = Members::parse(body)?;
         members.version()?;
         fingerprint(&mut members).map(|(fingerprint, _)| Self { fingerprint })
+    }
+}
+
+/// The body of `POST /revoke`: ends one token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RevokeRequest {
+    /// The token's `jti`.
+    pub jti: String,
+    /// When the token, or a session that was made of it, ends by itself, in seconds since 1970. `None`: as late as
+    /// any that the server makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
+}
+
+impl RevokeRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::PayloadTooLarge`], [`ErrorCode::InvalidRequest`].
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let mut members = Members::parse(body)?;
+        members.version()?;
+        let jti = members.required("jti", MAX_JTI, Text::Line)?;
+        let expires = match members.take("expires") {
+            None => None,
+            Some(Json::Number(number)) => Some(
+                number.as_str().parse().map_err(|_| invalid("`expires` is not a whole number of seconds"))?,
+            ),
+            Some(_) => return Err(invalid("`expires` is not a number")),
+        };
+        Ok(Self { jti, expires })
     }
 }
 

@@ -5,8 +5,12 @@ use capauth_protocol::{Fingerprint, VERSION, limits};
 
 use super::{EnrollmentMode, LocalVerifier};
 use crate::claims::SUPPORTED;
+use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::stores::{EnrolledKey, KeyQuery, Revocation};
+
+/// Seconds for which an ended token is remembered at most: browsers keep a session no longer than 400 days.
+const LONGEST_SESSION: u64 = 400 * 24 * 3600;
 
 impl LocalVerifier {
     /// How the service is. Never fails: a store that does not answer is `healthy: false`.
@@ -36,6 +40,7 @@ impl LocalVerifier {
             access_token_alg: self.tokens.algorithm().to_owned(),
             jwks_uri: format!("{}/.well-known/jwks.json", self.base_url),
             revocations: true,
+            issuer: self.base_url.to_string(),
         }
     }
 
@@ -91,6 +96,17 @@ impl LocalVerifier {
         self.after_change(self.stores.keys.set_groups(fingerprint, groups).await?)
     }
 
+    /// Ends a token, and every session that was made of it, by its `jti`: until `expires`, or when that is not known for
+    /// as long as any could live.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn revoke_token(&self, jti: &str, expires: Option<Timestamp>) -> Result<(), AuthError> {
+        let now = self.now();
+        let longest = now.plus(self.session_lifetime.max(self.token_lifetime).as_secs());
+        self.end_jti(jti, expires.map_or(longest, |expires| expires.min(now.plus(LONGEST_SESSION)))).await
+    }
+
     fn after_change(&self, found: bool) -> Result<(), AuthError> {
         self.known.changed();
         if found { Ok(()) } else { Err(AuthError::new(AuthErrorKind::NotFound)) }
@@ -111,7 +127,7 @@ impl LocalVerifier {
             }
             Revocation::Key { fingerprint } => RevocationEntry::Key { fingerprint },
         });
-        Ok(Revocations { entries: entries.collect(), cursor: page.cursor })
+        Ok(Revocations { entries: entries.collect(), cursor: page.cursor, epoch: self.epoch })
     }
 }
 

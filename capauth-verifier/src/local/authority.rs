@@ -1,17 +1,13 @@
 //! Whose token this is, and whether it still counts: assertions from the token, authority from the store.
 
-use std::borrow::Borrow;
-use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
-
-use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use super::LocalVerifier;
 use super::key_cache::{Stamp, millis};
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
+use crate::seen::{SeenToken, jti_hash};
 use crate::tokens::MAX_TOKEN;
 use crate::verifier::{Audience, Authenticated, Session};
 
@@ -21,30 +17,6 @@ const ENDED_MILLIS: u64 = 5_000;
 
 /// How many seconds pass between two times that ended tokens are forgotten.
 const FORGET_EVERY: u64 = 3600;
-
-/// A token's text, wiped when it is forgotten. Found by a keyed hash and then by its whole text: quicker than a
-/// cryptographic hash, and no more can be mistaken for another.
-#[derive(PartialEq, Eq)]
-pub(super) struct SeenToken(Zeroizing<String>);
-
-impl SeenToken {
-    fn new(token: &str) -> Self {
-        Self(Zeroizing::new(token.to_owned()))
-    }
-}
-
-impl Hash for SeenToken {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // As `str` does: the cache is asked with one.
-        self.0.as_str().hash(state);
-    }
-}
-
-impl Borrow<str> for SeenToken {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
 
 /// A token that was verified, and with what result when it was last checked against the store.
 #[derive(Clone)]
@@ -56,10 +28,6 @@ pub(super) struct Seen {
 
 fn invalid() -> AuthError {
     AuthError::new(AuthErrorKind::InvalidToken)
-}
-
-pub(super) fn jti_hash(jti: &str) -> [u8; 32] {
-    Sha256::digest(jti.as_bytes()).into()
 }
 
 impl LocalVerifier {
@@ -127,8 +95,12 @@ impl LocalVerifier {
     pub(super) async fn end_session(&self, session: &Session) -> Result<(), AuthError> {
         // The session's cookie may outlive its token: remember for as long as either could.
         let longest = session.authenticated_at.plus(self.session_lifetime.max(self.token_lifetime).as_secs());
-        let hash = jti_hash(&session.jti);
-        self.stores.tokens.revoke_token(&hash, longest.max(session.expires)).await?;
+        self.end_jti(&session.jti, longest.max(session.expires)).await
+    }
+
+    pub(super) async fn end_jti(&self, jti: &str, expires: Timestamp) -> Result<(), AuthError> {
+        let hash = jti_hash(jti);
+        self.stores.tokens.revoke_token(&hash, expires).await?;
         self.ended.insert(hash, ());
         self.last_end.fetch_max(millis(self.clock.now()), Ordering::Release);
         self.forget_expired().await

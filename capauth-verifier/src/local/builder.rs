@@ -12,11 +12,12 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 
 use super::key_cache::KeyCache;
-use super::services::{ServiceEntry, Services, origin};
+use super::services::{ServiceEntry, Services};
 use super::{EnrollmentMode, LocalVerifier};
 use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::openpgp::ServerKey;
+use crate::origins::origin;
 use crate::secret::Secret;
 use crate::stores::Stores;
 use crate::tokens::Tokens;

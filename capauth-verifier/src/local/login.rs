@@ -224,6 +224,7 @@ impl LocalVerifier {
             expires: limited(now.plus(self.session_lifetime.as_secs())),
             origin: challenge.origin.as_deref().map(str::to_owned),
             shared_groups: mapped.shared_groups,
+            token: None,
             claims: mapped.claims,
         };
         let who = Authenticated::new(session, &identity.groups, self.asserted_groups);

@@ -30,6 +30,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::AuthError;
 use crate::openpgp::ServerKey;
 use crate::secret::Sealer;
+use crate::seen::SeenToken;
 use crate::stores::Stores;
 use crate::tokens::Tokens;
 use crate::verifier::{Audience, Authenticated, Caller, Login, Session, Verifier};
@@ -63,7 +64,7 @@ pub struct LocalVerifier {
     session_lifetime: Duration,
     known: key_cache::KeyCache,
     /// Tokens that were verified.
-    seen: Cache<authority::SeenToken, authority::Seen>,
+    seen: Cache<SeenToken, authority::Seen>,
     /// Tokens ended by this process a moment ago, by the hash of their `jti`: what was checked before that is stale.
     ended: Cache<[u8; 32], ()>,
     /// When the last of them was ended, in milliseconds.

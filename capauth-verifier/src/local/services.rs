@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
+use crate::origins::{checked_origins, service_name, service_origins};
 use crate::secret::Secret;
 
 /// Another service that challenges may be made for, besides the verifier's own.
@@ -69,13 +70,7 @@ impl Services {
     ) -> Result<Self, ConfigError> {
         let own_name: Arc<str> = service_name(own)?.into();
         let mut known: HashMap<Arc<str>, Vec<String>> = HashMap::new();
-        let mut origins = vec![base_url.to_owned()];
-        origins.extend(if own_origins.is_empty() {
-            vec![format!("https://{own_name}")]
-        } else {
-            own_origins
-        });
-        known.insert(Arc::clone(&own_name), checked_origins(origins)?);
+        known.insert(Arc::clone(&own_name), service_origins(&own_name, base_url, own_origins)?);
         let mut credentials = Vec::new();
         for entry in listed {
             let name: Arc<str> = service_name(&entry.name)?.into();
@@ -141,45 +136,6 @@ fn host_of_origin(origin: &str) -> &str {
     origin.split_once("://").map_or(origin, |(_, host)| host)
 }
 
-fn service_name(name: &str) -> Result<String, ConfigError> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    if name.is_empty() || name.len() > capauth_protocol::limits::MAX_SERVICE || !name.bytes().all(plain) {
-        return Err(ConfigError::new(format!(
-            "{name:?} is no service name; use a host name such as app.example.com"
-        )));
-    }
-    Ok(name.to_ascii_lowercase())
-}
-
-fn checked_origins(origins: Vec<String>) -> Result<Vec<String>, ConfigError> {
-    let mut checked: Vec<String> = Vec::new();
-    for origin in origins {
-        let origin = self::origin(&origin)?;
-        if !checked.contains(&origin) {
-            checked.push(origin);
-        }
-    }
-    Ok(checked)
-}
-
-/// Checks that a text is a bare web origin, as browsers write it in `Origin`: lower case, no path, no default port.
-pub(super) fn origin(text: &str) -> Result<String, ConfigError> {
-    let wrong = || {
-        ConfigError::new(format!(
-            "{text:?} is no web origin; write it as https://app.example.com, without a slash at the end"
-        ))
-    };
-    let lower = text.to_ascii_lowercase();
-    let (scheme, host) = lower.split_once("://").ok_or_else(wrong)?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    let default_port =
-        (scheme == "https" && host.ends_with(":443")) || (scheme == "http" && host.ends_with(":80"));
-    if !matches!(scheme, "https" | "http") || host.is_empty() || !host.bytes().all(plain) || default_port {
-        return Err(wrong());
-    }
-    Ok(lower)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,25 +178,6 @@ mod tests {
         ] {
             let error = services.resolve(requested, host).unwrap_err();
             assert_eq!(error.kind(), AuthErrorKind::ServiceMismatch, "{requested:?}");
-        }
-    }
-
-    #[test]
-    fn origins_are_bare() {
-        for good in ["https://a.example", "http://localhost:3000", "http://[::1]:8080", "HTTPS://A.example"] {
-            assert!(origin(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "null",
-            "https://a.example/",
-            "https://a/b",
-            "https://u@a",
-            "ftp://a",
-            "https://a:443",
-            "https://*",
-        ] {
-            assert!(origin(bad).is_err(), "{bad}");
         }
     }
 }

@@ -234,12 +234,12 @@ impl SigningKeys {
         self.primary().and_then(Component::ends).is_some_and(|end| end <= now)
     }
 
-    /// Whether what was given out on the strength of `before` has to end: a key is revoked, or a subkey shortened, in a
-    /// way that it was not then. (The primary's own end is looked at with every use: [`has_ended`](Self::has_ended).)
+    /// Whether what was given out on the strength of `before` has to end: a key is revoked or shortened in a way that it
+    /// was not then. (The primary's end is looked at with every use here, but a token says it to readers elsewhere.)
     pub(crate) fn is_worse_than(&self, before: &Self) -> bool {
-        self.components.iter().enumerate().any(|(position, mine)| {
+        self.components.iter().any(|mine| {
             match before.components.iter().find(|c| c.key == mine.key) {
-                Some(before) => mine.is_worse_than(before) || (position > 0 && mine.is_shorter_than(before)),
+                Some(before) => mine.is_worse_than(before) || mine.is_shorter_than(before),
                 // Nothing was ever given out on the strength of a key that was unknown.
                 None => false,
             }

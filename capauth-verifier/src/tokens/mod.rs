@@ -52,6 +52,9 @@ struct Payload<C> {
     jti: String,
     capauth_generation: u64,
     capauth_epoch: u64,
+    /// How long a session may last that a reader makes of this token: no longer than the key does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    capauth_session_until: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     capauth_origin: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,6 +124,7 @@ impl Tokens {
             jti: session.jti.clone(),
             capauth_generation: session.generation,
             capauth_epoch: session.epoch,
+            capauth_session_until: Some(session.expires.as_unix()),
             capauth_origin: session.origin.clone(),
             capauth_shared_groups: session.shared_groups.clone(),
             claims,
@@ -152,50 +156,106 @@ impl Tokens {
     /// # Errors
     /// [`AuthErrorKind::InvalidToken`].
     pub(crate) async fn read(&self, token: &str, now: Timestamp) -> Result<Session, AuthError> {
-        let invalid = || AuthError::new(AuthErrorKind::InvalidToken);
-        if token.len() > MAX_TOKEN {
-            return Err(invalid());
-        }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| invalid())?;
-        let shared = matches!(self.keys, Keys::Shared { .. });
-        let algorithm = if shared { Algorithm::HS256 } else { Algorithm::EdDSA };
-        if header.alg != algorithm || header.typ.as_deref() != Some(TYPE) {
-            return Err(invalid());
-        }
+        let algorithm = match self.keys {
+            Keys::Shared { .. } => Algorithm::HS256,
+            Keys::Ring(_) => Algorithm::EdDSA,
+        };
+        let kid = kid_of(token, algorithm)?;
         let key = match &self.keys {
             Keys::Shared { decoding, .. } => decoding.clone(),
-            Keys::Ring(ring) => ring.verifying_key(header.kid.as_deref().ok_or_else(invalid)?, now).await?,
+            Keys::Ring(ring) => {
+                let kid = kid.ok_or(AuthError::new(AuthErrorKind::InvalidToken))?;
+                ring.verifying_key(&kid, now).await?
+            }
         };
-        let mut validation = Validation::new(algorithm);
-        // Expiry, issuer and audience are checked below, by our clock.
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        let payload =
-            jsonwebtoken::decode::<Payload<OidcClaims>>(token, &key, &validation).map_err(|_| invalid())?;
-        let payload = payload.claims;
-        if payload.iss != *self.issuer || payload.exp <= now.as_unix() {
-            return Err(invalid());
-        }
-        let service = if shared { payload.capauth_service } else { payload.aud }.ok_or_else(invalid)?;
-        let mut claims = payload.claims;
-        drop_reserved(&mut claims);
-        claims.groups.clear();
-        let sub: Fingerprint = claims.sub.parse().map_err(|_| invalid())?;
-        Ok(Session {
-            jti: payload.jti,
-            service,
-            sub,
-            fingerprint: claims.capauth_fingerprint,
-            generation: payload.capauth_generation,
-            epoch: payload.capauth_epoch,
-            authenticated_at: Timestamp::from_unix(payload.auth_time),
-            expires: Timestamp::from_unix(payload.exp),
-            origin: payload.capauth_origin,
-            shared_groups: payload.capauth_shared_groups,
-            claims,
-        })
+        Ok(read_with(token, &key, algorithm, &self.issuer, now)?.session)
     }
+}
+
+/// What a good token says.
+pub(crate) struct Read {
+    /// Ends when the token does.
+    pub(crate) session: Session,
+    /// The groups that were granted and shared when it was made.
+    #[cfg_attr(not(feature = "remote"), expect(dead_code, reason = "the store is asked instead"))]
+    pub(crate) groups: Vec<String>,
+    /// How long a session may last that is made of it.
+    #[cfg_attr(not(feature = "remote"), expect(dead_code, reason = "the store is asked instead"))]
+    pub(crate) session_until: Option<Timestamp>,
+}
+
+/// Why a token is not good. Outside it is always [`AuthErrorKind::InvalidToken`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// Another issuer's, signed by the right key.
+    Issuer,
+    /// Anything else.
+    Token,
+}
+
+impl From<Unreadable> for AuthError {
+    fn from(_: Unreadable) -> Self {
+        Self::new(AuthErrorKind::InvalidToken)
+    }
+}
+
+/// Which key a token says it was signed with. Too long a text, another algorithm or another purpose is refused here.
+pub(crate) fn kid_of(token: &str, algorithm: Algorithm) -> Result<Option<String>, Unreadable> {
+    if token.len() > MAX_TOKEN {
+        return Err(Unreadable::Token);
+    }
+    let header = jsonwebtoken::decode_header(token).map_err(|_| Unreadable::Token)?;
+    if header.alg != algorithm || header.typ.as_deref() != Some(TYPE) {
+        return Err(Unreadable::Token);
+    }
+    Ok(header.kid)
+}
+
+/// Reads a token whose key is known: algorithm, signature, issuer, expiry. Ask [`kid_of`] first.
+pub(crate) fn read_with(
+    token: &str,
+    key: &DecodingKey,
+    algorithm: Algorithm,
+    issuer: &str,
+    now: Timestamp,
+) -> Result<Read, Unreadable> {
+    let invalid = Unreadable::Token;
+    let mut validation = Validation::new(algorithm);
+    // Expiry, issuer and audience are checked below, by our clock.
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let payload =
+        jsonwebtoken::decode::<Payload<OidcClaims>>(token, key, &validation).map_err(|_| invalid)?;
+    let payload = payload.claims;
+    if payload.iss != issuer {
+        return Err(Unreadable::Issuer);
+    }
+    if payload.exp <= now.as_unix() {
+        return Err(invalid);
+    }
+    let shared = algorithm == Algorithm::HS256;
+    let service = if shared { payload.capauth_service } else { payload.aud }.ok_or(invalid)?;
+    let mut claims = payload.claims;
+    drop_reserved(&mut claims);
+    let groups = std::mem::take(&mut claims.groups);
+    let sub: Fingerprint = claims.sub.parse().map_err(|_| invalid)?;
+    let session = Session {
+        jti: payload.jti,
+        service,
+        sub,
+        fingerprint: claims.capauth_fingerprint,
+        generation: payload.capauth_generation,
+        epoch: payload.capauth_epoch,
+        authenticated_at: Timestamp::from_unix(payload.auth_time),
+        expires: Timestamp::from_unix(payload.exp),
+        origin: payload.capauth_origin,
+        shared_groups: payload.capauth_shared_groups,
+        token: None,
+        claims,
+    };
+    let session_until = payload.capauth_session_until.map(Timestamp::from_unix);
+    Ok(Read { session, groups, session_until })
 }
 
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> AuthError {

@@ -1,0 +1,104 @@
+//! A login: the service judges the answer to its challenge, and the token it gives for it is judged here.
+
+use capauth_protocol::limits::MAX_BODY;
+use capauth_protocol::request::VerifyRequest;
+use capauth_protocol::response::VerifyResponse;
+use serde::Deserialize;
+
+use super::Inner;
+use super::discovery::Way;
+use super::fault::{Fault, FaultKind};
+use super::introspection::NotGood;
+use super::link::Call;
+use super::refusal::refusal;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::verifier::Login;
+
+const PATH: &str = "/capauth/v1/verify";
+/// The longest that an older service's token counts, in seconds.
+const OLDER_LIFETIME: u64 = 3600;
+
+/// What is read of the answer. Who signed in stands in the token, and nowhere else.
+#[derive(Deserialize)]
+struct Verified {
+    authenticated: bool,
+    access_token: String,
+    #[serde(default)]
+    expires_in: u64,
+    #[serde(default)]
+    is_new_enrollment: bool,
+}
+
+impl Inner {
+    pub(super) async fn log_in(&self, request: &VerifyRequest) -> Result<Login, AuthError> {
+        let found = self.found()?;
+        // A login that could not be taken up must not use the challenge up.
+        if found.way == Way::Keys && !self.feed.is_fresh(super::link::millis(self.clock.now())) {
+            return Err(NotGood::Stale.into());
+        }
+        // Where the person goes afterwards is between them and this application.
+        let request = VerifyRequest { redirect: None, ..request.clone() };
+        let call = Call::post(PATH, &request);
+        if call.length() > MAX_BODY {
+            return Err(AuthErrorKind::InvalidRequest.into());
+        }
+        let answer = self.link.send(&call).await?;
+        if !answer.is_success() {
+            return Err(refusal(&self.link, &answer));
+        }
+        let verified: Verified = self.link.parse(&answer)?;
+        if !verified.authenticated {
+            return Err(self
+                .broken("the central service answers a login with neither a yes nor a no")
+                .into());
+        }
+        let expires_in = verified.expires_in.min(OLDER_LIFETIME);
+        let (who, ends) = self
+            .who_logged_in(&found, &verified.access_token, expires_in)
+            .await
+            .map_err(|reason| self.not_taken(reason))?;
+        if who.fingerprint() != request.fingerprint {
+            let words = "the central service answers a login with another person's token";
+            return Err(self.broken(words).into());
+        }
+        let response = VerifyResponse {
+            authenticated: true,
+            fingerprint: who.fingerprint(),
+            oidc_claims: who.claims().clone(),
+            access_token: verified.access_token,
+            token_type: VerifyResponse::TOKEN_TYPE.to_owned(),
+            expires_in: ends.since(self.clock.timestamp()),
+            is_new_enrollment: verified.is_new_enrollment,
+        };
+        Ok(Login { response, who })
+    }
+
+    fn broken(&self, words: &'static str) -> Fault {
+        self.link.fault(FaultKind::Malformed, words)
+    }
+
+    /// A token fresh from the service that is not good is the service's fault, never the person's.
+    fn not_taken(&self, reason: NotGood) -> AuthError {
+        let fault = match reason {
+            NotGood::Unknown(fault) => fault,
+            NotGood::Stale => return NotGood::Stale.into(),
+            NotGood::Token => self.broken(
+                "the central service answers a login with a token that is not good here; are both clocks right?",
+            ),
+            NotGood::Issuer => self.link.fault(
+                FaultKind::Issuer,
+                "the central service answers a login with another issuer's token; is `.issuer` its base URL?",
+            ),
+            NotGood::Audience => {
+                // Whoever answers another application's challenge here gets its token. Should it be the service that
+                // mistakes us for somebody else, the count tells.
+                let fault = self.link.fault(
+                    FaultKind::Audience,
+                    "the central service answers a login with a token for another service",
+                );
+                return AuthError::because(AuthErrorKind::ServiceMismatch, fault);
+            }
+        };
+        fault.into()
+    }
+}

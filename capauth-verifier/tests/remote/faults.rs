@@ -1,0 +1,304 @@
+//! Everything that can go wrong on the way: no fault lets anybody in, and none is the person's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use capauth_verifier::{AuthErrorKind, Caller, RemoteVerifier, Secret, Verifier as _};
+use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use serde_json::json;
+
+use crate::central::{
+    CHALLENGE, CREDENTIAL, Central, FEED, JWKS, TOKEN_INFO, VERIFY, WELL_KNOWN, cause, challenge_request,
+    log_in, verify_request, whose,
+};
+use crate::http::Reply;
+
+const UNAVAILABLE: AuthErrorKind = AuthErrorKind::Unavailable;
+
+/// How often each kind of failure was counted.
+#[derive(Default, Clone)]
+struct Counts(Arc<Mutex<HashMap<String, u64>>>);
+
+struct One(Counts, String);
+
+impl CounterFn for One {
+    fn increment(&self, value: u64) {
+        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += value;
+    }
+
+    fn absolute(&self, _value: u64) {}
+}
+
+impl Recorder for Counts {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        assert_eq!(key.name(), "capauth_remote_failures_total");
+        let kind = key.labels().find(|label| label.key() == "kind").unwrap().value().to_owned();
+        Counter::from_arc(Arc::new(One(self.clone(), kind)))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+impl Counts {
+    /// Runs a test on this thread, where failures are counted here.
+    fn during(test: impl Future<Output = ()>) -> HashMap<String, u64> {
+        let counts = Self::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        metrics::with_local_recorder(&counts, || runtime.block_on(test));
+        std::mem::take(&mut *counts.0.lock().unwrap())
+    }
+}
+
+async fn challenged(verifier: &RemoteVerifier) -> Result<(), AuthErrorKind> {
+    let asked = verifier.challenge(&challenge_request(), &Caller::default()).await;
+    asked.map(|_| ()).map_err(|error| error.kind())
+}
+
+/// An answer with this head and body, whatever they are.
+fn raw(head: &str, body: &str) -> Reply {
+    Reply::raw(format!("HTTP/1.1 {head}\r\n\r\n{body}"))
+}
+
+const OK: &str = "200 OK\r\ncontent-type: application/json";
+
+#[test]
+fn attack_answers_that_are_none_are_classified_and_counted() {
+    let huge = "x".repeat(70_000);
+    let chunked = format!("{:x}\r\n{huge}\r\n0\r\n\r\n", huge.len());
+    for (kind, reply) in [
+        ("redirect", raw("302 Found\r\nlocation: https://evil.example/?token=x\r\ncontent-length: 0", "")),
+        ("redirect", raw("307 X\r\nlocation: /capauth/v1/challenge\r\ncontent-length: 0", "")),
+        ("redirect", raw("304 X\r\ncontent-length: 0", "")),
+        ("status", Reply::Json(500, String::from("{}"))),
+        ("status", raw("502 Bad Gateway\r\ncontent-type: text/html\r\ncontent-length: 4", "<h1>")),
+        ("status", Reply::Json(503, String::from(r#"{"error":"server_error"}"#))),
+        ("content_type", raw("200 OK\r\ncontent-type: text/html\r\ncontent-length: 2", "{}")),
+        ("content_type", raw("200 OK\r\ncontent-length: 2", "{}")),
+        ("content_type", raw("200 OK\r\ncontent-type: application/jsonp\r\ncontent-length: 2", "{}")),
+        ("content_type", raw("401 X\r\ncontent-type: text/html\r\ncontent-length: 2", "no")),
+        (
+            "content_type",
+            raw(
+                "200 OK\r\ncontent-type: application/json\r\ncontent-type: text/html\r\ncontent-length: 2",
+                "{}",
+            ),
+        ),
+        ("too_large", Reply::Json(200, huge.clone())),
+        ("too_large", raw(&format!("{OK}\r\ntransfer-encoding: chunked"), &chunked)),
+        ("too_large", raw(OK, &huge)),
+        ("too_large", raw(&format!("{OK}\r\ncontent-length: 99999999999"), "{")),
+        ("malformed", Reply::Json(200, String::from("garbage"))),
+        ("malformed", Reply::Json(200, String::new())),
+        ("malformed", Reply::Json(200, String::from("{}"))),
+        ("malformed", Reply::Json(200, String::from("[[[[[[[[[[[[[[[["))),
+        ("malformed", Reply::Json(200, "[".repeat(60_000))),
+        ("connect", raw(&format!("{OK}\r\ncontent-length: 50"), "{")),
+        ("connect", Reply::HangUp),
+        ("timeout", Reply::Silence),
+    ] {
+        let counted = Counts::during(async {
+            let central = Central::start().await;
+            let builder = central.builder().credential(CREDENTIAL.into());
+            let patience = if kind == "timeout" { 1 } else { 5 };
+            let verifier = builder.timeout(Duration::from_secs(patience)).build().await.unwrap();
+            verifier.close().await.unwrap();
+            assert_eq!(challenged(&verifier).await, Ok(()));
+            central.server.always(CHALLENGE, reply.clone());
+            assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE), "{kind}: {reply:?}");
+        });
+        assert_eq!(counted, HashMap::from([(kind.to_owned(), 1)]), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn attack_a_redirect_takes_no_credential_along() {
+    let (central, thief) = (Central::start().await, crate::http::Server::start().await);
+    let verifier = central.verifier().await;
+    for line in [FEED, CHALLENGE, VERIFY, JWKS, WELL_KNOWN] {
+        let head = format!("307 X\r\nlocation: {}/stolen\r\ncontent-length: 0", thief.url);
+        central.server.always(line, raw(&head, ""));
+    }
+    assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE));
+    assert_eq!(log_in(&verifier).await.unwrap_err().kind(), UNAVAILABLE);
+    central.advance(301);
+    verifier.refresh().await.unwrap_err();
+    assert_eq!(thief.times_in_all(), 0);
+    assert!(central.server.times(FEED) > 1);
+}
+
+#[tokio::test]
+async fn what_was_not_answered_is_asked_once_more_but_a_login_never() {
+    let central = Central::start().await;
+    let verifier = central.verifier().await;
+    let asking = central.asking().await;
+    for line in [CHALLENGE, VERIFY, TOKEN_INFO, FEED] {
+        central.server.always(line, Reply::HangUp);
+    }
+    let count = |line| central.server.times(line);
+    assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE));
+    assert_eq!(count(CHALLENGE), 2);
+    assert_eq!(log_in(&verifier).await.unwrap_err().kind(), UNAVAILABLE);
+    assert_eq!(count(VERIFY), 1);
+    assert_eq!(whose(&asking, &central.token()).await.unwrap_err(), UNAVAILABLE);
+    assert_eq!(count(TOKEN_INFO), 2);
+    let before = count(FEED);
+    verifier.refresh().await.unwrap_err();
+    assert_eq!(count(FEED), before + 2);
+}
+
+#[tokio::test]
+async fn what_was_answered_or_timed_out_is_not_asked_again() {
+    let central = Central::start().await;
+    let builder = central.builder().credential(CREDENTIAL.into()).timeout(Duration::from_secs(1));
+    let verifier = builder.build().await.unwrap();
+    verifier.close().await.unwrap();
+    for reply in [Reply::Silence, Reply::Json(500, String::from("{}")), Reply::Json(200, String::from("x"))] {
+        let before = central.server.times(CHALLENGE);
+        central.server.always(CHALLENGE, reply);
+        assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE));
+        assert_eq!(central.server.times(CHALLENGE), before + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_comes_back_is_found_again_without_anything_being_rebuilt() {
+    let central = Central::start().await;
+    let verifier = central.verifier().await;
+    central.gives(&central.token());
+    central.server.set_down(true);
+    for _ in 0..5 {
+        assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE));
+    }
+    central.server.set_down(false);
+    // The circuit is open: the service is back, and is not asked yet.
+    let asked = central.server.times_in_all();
+    let error = verifier.verify(&verify_request(), &Caller::default()).await.unwrap_err();
+    assert_eq!(error.kind(), UNAVAILABLE);
+    assert!(cause(&error).contains("not asked for a moment"), "{}", cause(&error));
+    assert_eq!(central.server.times_in_all(), asked);
+    // A token that was given out is still good: it needs no question.
+    assert!(whose(&verifier, &central.token()).await.is_ok());
+    // After a second one question goes out, and its answer closes the circuit.
+    central.advance(1);
+    assert_eq!(challenged(&verifier).await, Ok(()));
+    assert!(log_in(&verifier).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_feed_closes_the_circuit_and_is_asked_while_it_is_open() {
+    let central = Central::start().await;
+    let verifier = central.verifier().await;
+    central.server.set_down(true);
+    for _ in 0..6 {
+        verifier.refresh().await.unwrap_err();
+    }
+    assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE));
+    central.server.set_down(false);
+    assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE), "open");
+    verifier.refresh().await.unwrap();
+    assert_eq!(challenged(&verifier).await, Ok(()));
+}
+
+#[tokio::test]
+async fn where_there_is_no_feed_the_description_closes_the_circuit() {
+    let central = Central::start().await;
+    let verifier = central.asking().await;
+    central.server.set_down(true);
+    for _ in 0..5 {
+        assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE));
+    }
+    central.server.set_down(false);
+    assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE), "open");
+    central.advance(10);
+    verifier.refresh().await.unwrap();
+    assert_eq!(challenged(&verifier).await, Ok(()));
+}
+
+#[test]
+fn an_open_circuit_is_counted_as_such() {
+    let counted = Counts::during(async {
+        let central = Central::start().await;
+        let verifier = central.verifier().await;
+        central.server.set_down(true);
+        for _ in 0..8 {
+            assert_eq!(challenged(&verifier).await, Err(UNAVAILABLE));
+        }
+    });
+    let expected = [(String::from("connect"), 5), (String::from("circuit_open"), 3)];
+    assert_eq!(counted, HashMap::from(expected));
+}
+
+#[test]
+fn no_more_than_sixty_four_questions_wait_at_once() {
+    let counted = Counts::during(async {
+        let central = Central::start().await;
+        let verifier = central.builder().timeout(Duration::from_secs(3)).build().await.unwrap();
+        verifier.close().await.unwrap();
+        central.server.always(CHALLENGE, Reply::Silence);
+        let verifier = Arc::new(verifier);
+        let waiting: Vec<_> = (0..70)
+            .map(|_| {
+                let verifier = Arc::clone(&verifier);
+                tokio::spawn(async move { challenged(&verifier).await })
+            })
+            .collect();
+        while central.server.times(CHALLENGE) < 64 {
+            tokio::task::yield_now().await;
+        }
+        // What nobody waits for takes none of their places.
+        central.advance(301);
+        let described = central.server.times(WELL_KNOWN);
+        verifier.refresh().await.unwrap();
+        assert_eq!(central.server.times(WELL_KNOWN), described + 1);
+        assert_eq!(central.server.times(CHALLENGE), 64);
+        for one in waiting {
+            assert_eq!(one.await.unwrap(), Err(UNAVAILABLE));
+        }
+    });
+    assert_eq!(counted.values().sum::<u64>(), 70, "{counted:?}");
+    assert!(counted.get("timeout").is_some_and(|n| *n >= 64), "{counted:?}");
+}
+
+#[tokio::test]
+async fn nothing_of_a_person_stands_in_an_error_or_in_debug_output() {
+    let central = Central::start().await;
+    let token = central.token();
+    central.gives(&token);
+    let asking = central.asking().await;
+    let info = crate::asking::told(&central);
+    central.server.always(TOKEN_INFO, Reply::json(200, &info));
+    let login = asking.verify(&verify_request(), &Caller::default()).await.unwrap();
+    assert_eq!(login.who.session().token.as_ref().map(Secret::expose), Some(&*token));
+    assert_eq!(login.who.display_name(), "Ada");
+    let shown = format!("{login:?} {:?} {:?} {asking:?}", login.who, login.who.session());
+    assert!(!shown.contains(&token) && !shown.contains("Ada"), "{shown}");
+
+    let verifier = central.verifier().await;
+    let builder = central.builder().credential(CREDENTIAL.into());
+    let shown = format!("{verifier:?} {builder:?}");
+    assert!(!shown.contains(CREDENTIAL), "{shown}");
+
+    central.server.always(VERIFY, Reply::json(200, &json!({"access_token": token, "name": "Ada"})));
+    central.server.always(TOKEN_INFO, Reply::Json(200, format!("{{\"name\": \"Ada\", \"x\": \"{token}\"")));
+    central.advance(2);
+    let failed = [
+        verifier.verify(&verify_request(), &Caller::default()).await.map(|_| ()).unwrap_err(),
+        asking.resume(login.who.session()).await.map(|_| ()).unwrap_err(),
+    ];
+    for error in failed {
+        assert_eq!(error.kind(), UNAVAILABLE);
+        let shown = format!("{error} {error:?} {} {}", cause(&error), error.to_refusal());
+        assert!(!shown.contains(&token) && !shown.contains("Ada") && !shown.contains(CREDENTIAL), "{shown}");
+    }
+}
