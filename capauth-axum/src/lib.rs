@@ -24,7 +24,7 @@
 //!     .route("/me", get(async |user: Authenticated| format!("Hello, {}", user.display_name())))
 //!     .route("/admin", get(async |admin: InGroup<Admins>| format!("At your service, {}", admin.display_name())))
 //!     .nest("/reports", reports().route_layer(capauth.require_group("admins"))) // the same, for a whole branch
-//!     .merge(capauth_axum::routes()) // /auth/capauth/*: challenge, verify, logout, me
+//!     .merge(capauth_axum::routes()) // /auth/capauth/*: login page, challenge, verify, logout, me
 //!     .with_state(App { capauth: capauth.clone() });
 //!
 //! # let serve = async |_app: Router| std::io::Result::Ok(());
@@ -50,11 +50,15 @@
 //! - **State.** The handle is found by [`FromRef`], so `.with_state(capauth)` and `#[derive(FromRef)]` work. For
 //!   `Arc<App>` nobody can implement `FromRef`: wrap it, `#[derive(Clone)] struct App(Arc<Inner>)` with
 //!   `impl FromRef<App> for CapAuth`, or use [`routes_with`] and the layers, which carry the handle themselves.
+//! - **Optional logins.** `Option<Authenticated>` and [`MaybeAuthenticated`] are the same here: bad credentials are
+//!   refused. Other frameworks swallow errors in `Option`; the second name means the same in all.
 //! - **Order.** A layer guards what was added before it. `route_layer` leaves unknown paths 404 and, on a
 //!   `MethodRouter`, wrong methods 405.
 //! - **Addresses.** Limits count clients by their address, which axum knows only behind
 //!   `app.into_make_service_with_connect_info::<SocketAddr>()`. Without it all clients share one limit. Proxies are
 //!   named by [`LocalConfig::trusted_proxies`](capauth_tower::LocalConfig::trusted_proxies).
+//! - **Mounted elsewhere.** In `.nest("/app", …)` the endpoints are under `/app/auth/capauth`: say so by
+//!   [`LocalConfig::mounted_at`](capauth_tower::LocalConfig::mounted_at), so that browsers are sent there to sign in.
 //! - **CORS** belongs outside: a preflight carries no credentials, and a guard would answer it 401.
 //! - **Shutdown.** Call [`CapAuth::close`] when the server has answered its last request.
 //!
@@ -63,6 +67,7 @@
 //! | name | what it does | default |
 //! |---|---|---|
 //! | `sqlite` | `LocalConfig::store`, keys in an SQLite file | yes |
+//! | `remote` | `CapAuth::remote`, keys at a central service | yes |
 //! | `crypto-rust` | OpenPGP in pure Rust | yes |
 //! | `crypto-openssl` | OpenPGP on OpenSSL, instead | |
 //! | `crypto-nettle` | OpenPGP on Nettle, instead | |

@@ -9,6 +9,11 @@ use axum::response::Response;
 use axum::routing::any;
 use capauth_tower::{CapAuth, Endpoints, Mount, OriginalUri, Part, Peer, Route};
 
+/// Tells the layers, which know nothing of axum, where a router nested in another keeps the whole path.
+fn note_original_uri() {
+    OriginalUri::found_by(|extensions| extensions.get().map(|axum::extract::OriginalUri(uri)| uri));
+}
+
 /// The login endpoints of an application, under `/auth/capauth`, with the handle from the state.
 pub fn routes<S>() -> Router<S>
 where
@@ -18,6 +23,7 @@ where
     async fn endpoint(State(capauth): State<CapAuth>, request: Request) -> Response {
         answer(&capauth.endpoints(), request).await
     }
+    note_original_uri();
     Route::of(Part::Login).fold(Router::new(), |router, route| router.route(route.path(), any(endpoint)))
 }
 
@@ -39,6 +45,7 @@ where
     async fn endpoint(State(capauth): State<CapAuth>, request: Request) -> Response {
         answer(&capauth.service_endpoints(), request).await
     }
+    note_original_uri();
     Route::of(Part::Service).fold(Router::new(), |router, route| router.route(route.path(), any(endpoint)))
 }
 
@@ -54,6 +61,7 @@ fn with<S>(endpoints: Endpoints) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
+    note_original_uri();
     let table = endpoints.table();
     let endpoint = any(async move |request: Request| answer(&endpoints, request).await);
     table.fold(Router::new(), |router, route| router.route(route.path(), endpoint.clone()))

@@ -35,9 +35,8 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     respond(status, None, Bytes::new())
 }
 
-pub(crate) fn page(html: &'static str) -> Response<Body> {
-    let mut response =
-        respond(StatusCode::OK, Some("text/html; charset=utf-8"), Bytes::from_static(html.as_bytes()));
+pub(crate) fn page(html: impl Into<Bytes>) -> Response<Body> {
+    let mut response = respond(StatusCode::OK, Some("text/html; charset=utf-8"), html.into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

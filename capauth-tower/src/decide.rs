@@ -2,10 +2,15 @@
 
 use capauth_verifier::{Audience, AuthError, AuthErrorKind, Authenticated, Session};
 use http::request::Parts;
+use http::{HeaderName, Method, header};
 
+use crate::accept::wants_html;
+use crate::context::OriginalUri;
 use crate::credentials;
+use crate::endpoints::{self, LOGIN_PAGE};
 use crate::group::Rule;
 use crate::handle::CapAuth;
+use crate::redirect::{percent_encode, safe_redirect};
 use crate::refuse::Refused;
 use crate::session::Presented;
 
@@ -22,6 +27,23 @@ pub(crate) struct Decision {
 struct Decided {
     by: CapAuth,
     decision: Decision,
+}
+
+/// Every header that [`CapAuth::admit`], [`CapAuth::identify`] and [`CapAuth::require`] read: an adapter that has to
+/// copy headers needs no others. Each may be there several times; all of them count.
+pub const DECIDING_HEADERS: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::ORIGIN,
+    HeaderName::from_static("sec-fetch-site"),
+    header::ACCEPT,
+    header::ACCESS_CONTROL_REQUEST_METHOD,
+];
+
+fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS
+        && parts.headers.contains_key(header::ORIGIN)
+        && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 impl CapAuth {
@@ -44,11 +66,41 @@ impl CapAuth {
     pub async fn require(&self, parts: &mut Parts, rule: &Rule) -> Result<Authenticated, Refused> {
         let Decision { who, stale_cookie } = self.decided(parts).await?;
         let Some(who) = who else {
-            let clear = stale_cookie.then(|| self.inner().sessions.clear()).flatten();
-            return Err(Refused::new(&AuthErrorKind::Unauthenticated.into()).clearing(clear));
+            let clear = stale_cookie.then(|| self.front().sessions.clear()).flatten();
+            return Err(self.ask_to_sign_in(parts).clearing(clear));
         };
         rule.check(&who)?;
         Ok(who)
+    }
+
+    /// What [`AuthLayer`](crate::AuthLayer) does with a request, for adapters of frameworks without tower's layers: as
+    /// [`identify`](Self::identify), but preflights, which carry no credentials, and CapAuth's own endpoints, which
+    /// look at origin and credentials on their own, pass.
+    ///
+    /// # Errors
+    /// As [`identify`](Self::identify).
+    pub async fn admit(&self, parts: &mut Parts) -> Result<(), Refused> {
+        // Where the whole path is seen, the endpoints are below the mount.
+        let path = parts.uri.path();
+        if endpoints::authenticates_itself(path.strip_prefix(&*self.front().mount).unwrap_or(path)) {
+            return Ok(());
+        }
+        if is_preflight(parts) {
+            return Ok(());
+        }
+        self.identify(parts).await.map(drop)
+    }
+
+    /// A browser is sent to the login page, with the way back; a program hears 401.
+    fn ask_to_sign_in(&self, parts: &Parts) -> Refused {
+        if !wants_html(&parts.headers) {
+            return Refused::new(&AuthErrorKind::Unauthenticated.into());
+        }
+        // What a form would have sent is not sent again: back to the front page then.
+        let returns = [Method::GET, Method::HEAD].contains(&parts.method);
+        let path = OriginalUri::of(parts).path_and_query().map_or("/", |path| path.as_str());
+        let back = if returns { safe_redirect(path) } else { "/" };
+        Refused::see_login(&format!("{}{LOGIN_PAGE}?redirect={}", self.front().mount, percent_encode(back)))
     }
 
     async fn decided(&self, parts: &mut Parts) -> Result<Decision, Refused> {
@@ -68,9 +120,9 @@ impl CapAuth {
 
     /// Refuses what another site made a browser send.
     pub(crate) fn check_origin(&self, parts: &Parts) -> Result<(), AuthError> {
-        let inner = self.inner();
-        let has_cookie = || inner.sessions.has_cookie(&parts.headers);
-        inner.origins.check(&parts.method, parts.uri.path(), &parts.headers, has_cookie)
+        let front = self.front();
+        let has_cookie = || front.sessions.has_cookie(&parts.headers);
+        front.origins.check(&parts.method, parts.uri.path(), &parts.headers, has_cookie)
     }
 
     /// The decision itself: a bearer's token first, then the cookie.
@@ -79,7 +131,7 @@ impl CapAuth {
             let who = self.verifier().authenticate(token, Audience::Own).await?;
             return Ok(Decision { who: Some(who), stale_cookie: false });
         }
-        match self.inner().sessions.read(&parts.headers) {
+        match self.front().sessions.read(&parts.headers) {
             Presented::Nothing => Ok(Decision::default()),
             Presented::Stale => Ok(Decision { who: None, stale_cookie: true }),
             Presented::Session(session) => {

@@ -3,27 +3,34 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "remote")]
+use capauth_verifier::RemoteVerifier;
 use capauth_verifier::{AuthError, LocalVerifier, Secret, Timestamp, Verifier};
 
-use crate::config::LocalConfig;
+#[cfg(feature = "remote")]
+use crate::config::RemoteConfig;
+use crate::config::{Front, LocalConfig};
 use crate::endpoints::Endpoints;
 use crate::group::Rule;
 use crate::layer::{RequireLayer, RoutesLayer};
-use crate::origin::Origins;
-use crate::proxies::TrustedProxies;
-use crate::session::Sessions;
 
 /// CapAuth in one application: cheap to clone, safe to share.
 #[derive(Clone)]
 pub struct CapAuth(Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) verifier: Arc<LocalVerifier>,
-    pub(crate) sessions: Sessions,
-    pub(crate) origins: Origins,
+    deciding: Deciding,
+    pub(crate) front: Front,
     pub(crate) admin_token: Option<Secret>,
-    pub(crate) proxies: TrustedProxies,
-    pub(crate) notices: Vec<String>,
+}
+
+/// Who decides.
+pub(crate) enum Deciding {
+    /// This application, with its own stores.
+    Local(Box<LocalVerifier>),
+    /// A central service.
+    #[cfg(feature = "remote")]
+    Remote(RemoteVerifier),
 }
 
 impl CapAuth {
@@ -47,8 +54,27 @@ impl CapAuth {
         LocalConfig::new(service.into())
     }
 
-    pub(crate) fn from_inner(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+    /// Begins a CapAuth that asks a central service, at the URL where it is reached. Nothing else changes for the
+    /// application.
+    ///
+    /// ```no_run
+    /// # use capauth_tower::CapAuth;
+    /// # async fn example(credential: String) -> Result<(), Box<dyn std::error::Error>> {
+    /// let capauth = CapAuth::remote("https://auth.example.com")
+    ///     .service("app.example.com") // as the service lists it
+    ///     .credential(credential)
+    ///     .build()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "remote")]
+    pub fn remote(url: impl Into<String>) -> RemoteConfig {
+        RemoteConfig::new(url.into())
+    }
+
+    pub(crate) fn new(deciding: Deciding, front: Front, admin_token: Option<Secret>) -> Self {
+        Self(Arc::new(Inner { deciding, front, admin_token }))
     }
 
     /// The login endpoints of an application, under `/auth/capauth`.
@@ -56,7 +82,8 @@ impl CapAuth {
         Endpoints::login(self.clone())
     }
 
-    /// Every endpoint: the application's, the service's under `/capauth/v1`, and its documents at the root.
+    /// Every endpoint: the application's, the service's under `/capauth/v1`, and its documents at the root. Where keys
+    /// are kept elsewhere ([`CapAuth::remote`]) there is no service to be: its endpoints answer 501.
     pub fn service_endpoints(&self) -> Endpoints {
         Endpoints::service(self.clone())
     }
@@ -83,20 +110,46 @@ impl CapAuth {
         RequireLayer::new(self.clone(), Rule::Human)
     }
 
+    /// The path below which the endpoints are mounted, as `mounted_at` said; empty for the root.
+    pub fn mount(&self) -> &str {
+        &self.0.front.mount
+    }
+
     /// The verifier behind it.
     pub fn verifier(&self) -> &dyn Verifier {
-        self.0.verifier.as_ref()
+        match &self.0.deciding {
+            Deciding::Local(local) => local.as_ref(),
+            #[cfg(feature = "remote")]
+            Deciding::Remote(remote) => remote,
+        }
     }
 
     /// The verifier behind it, if it decides here and asks no other server. Keys are administered through it.
     pub fn local_verifier(&self) -> Option<&LocalVerifier> {
-        Some(&self.0.verifier)
+        match &self.0.deciding {
+            Deciding::Local(local) => Some(local),
+            #[cfg(feature = "remote")]
+            Deciding::Remote(_) => None,
+        }
+    }
+
+    /// The verifier behind it, if it asks a central service.
+    #[cfg(feature = "remote")]
+    pub fn remote_verifier(&self) -> Option<&RemoteVerifier> {
+        match &self.0.deciding {
+            Deciding::Local(_) => None,
+            Deciding::Remote(remote) => Some(remote),
+        }
     }
 
     /// What is open or missing in the configuration, in words to be logged at start-up.
     pub fn notices(&self) -> Vec<String> {
-        let mut notices = self.0.notices.clone();
-        notices.extend(self.0.verifier.notices().iter().cloned());
+        let mut notices = self.0.front.notices.clone();
+        match &self.0.deciding {
+            Deciding::Local(local) => notices.extend(local.notices().iter().cloned()),
+            #[cfg(feature = "remote")]
+            Deciding::Remote(remote) => notices.extend(remote.notices()),
+        }
         notices
     }
 
@@ -105,15 +158,19 @@ impl CapAuth {
     /// # Errors
     /// A store is gone.
     pub async fn close(&self) -> Result<(), AuthError> {
-        self.0.verifier.close().await
+        self.verifier().close().await
     }
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
     }
 
+    pub(crate) fn front(&self) -> &Front {
+        &self.0.front
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
-        self.0.verifier.now()
+        self.0.front.clock.timestamp()
     }
 
     /// Whether both are the same, not merely equal.

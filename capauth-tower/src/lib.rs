@@ -60,10 +60,12 @@
 //! | name | what it does | default |
 //! |---|---|---|
 //! | `sqlite` | `LocalConfig::store`, keys in an SQLite file | yes |
+//! | `remote` | [`CapAuth::remote`], keys at a central service | yes |
 //! | `crypto-rust` | OpenPGP in pure Rust | yes |
 //! | `crypto-openssl` | OpenPGP on OpenSSL, instead | |
 //! | `crypto-nettle` | OpenPGP on Nettle, instead | |
 
+mod accept;
 mod answer;
 mod body;
 mod config;
@@ -83,7 +85,10 @@ mod session;
 
 pub use body::Body;
 pub use config::LocalConfig;
+#[cfg(feature = "remote")]
+pub use config::RemoteConfig;
 pub use context::{Mount, OriginalUri, Peer};
+pub use decide::DECIDING_HEADERS;
 pub use endpoints::{Endpoints, Part, Route};
 pub use group::{Group, Rule, is_group_name};
 pub use handle::CapAuth;
@@ -93,6 +98,8 @@ pub use redirect::safe_redirect;
 pub use refuse::{Refused, refuse};
 
 pub use capauth_protocol::{Fingerprint, OidcClaims};
+#[cfg(feature = "remote")]
+pub use capauth_verifier::RemoteVerifier;
 pub use capauth_verifier::{
     AuthError, AuthErrorKind, Authenticated, Clock, ConfigError, EnrollmentMode, LocalVerifier, ManualClock,
     MasterKey, Secret, ServiceEntry, Session, Stores, SystemClock, Timestamp, Verifier,

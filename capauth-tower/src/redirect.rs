@@ -1,5 +1,7 @@
 //! Where a browser goes after a login: to this site, or to its front page.
 
+use std::fmt::Write as _;
+
 use capauth_protocol::limits::MAX_REDIRECT;
 
 /// The path to go to after a login: what was asked for if it can only mean a path on this site, else `/`.
@@ -59,6 +61,20 @@ fn stays_here(path: &[u8]) -> bool {
     false
 }
 
+/// Encodes all but the letters, digits and `-._~/`: what then stands behind `?redirect=` is one value, whole.
+pub(crate) fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
 /// Decodes `%41` to `A`; what is no such code stays as it is.
 pub(crate) fn percent_decode(mut text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
@@ -74,6 +90,16 @@ pub(crate) fn percent_decode(mut text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_encoded_decodes_to_itself_and_holds_nothing_that_ends_a_value() {
+        for path in ["/", "/me?a=b&c=d#e", "/a%20b+c", "/é"] {
+            let encoded = percent_encode(path);
+            assert!(!encoded.contains(['&', '?', '#', '+', '=']), "{encoded}");
+            assert_eq!(percent_decode(encoded.as_bytes()), path.as_bytes());
+        }
+        assert_eq!(percent_encode("/me?a=b&c=d"), "/me%3Fa%3Db%26c%3Dd");
+    }
 
     #[test]
     fn paths_of_this_site_are_followed() {

@@ -129,12 +129,29 @@ impl From<Refusal> for Failure {
 }
 
 /// A refusal, ready to be sent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Refused(Box<Response<Body>>);
 
 impl Refused {
     pub(crate) fn new(error: &AuthError) -> Self {
         Self(Box::new(refuse(error)))
+    }
+
+    /// The refusal of a guard that finds no [`CapAuth`](crate::CapAuth) in the application: 500, whoever asks. `fix`
+    /// stands in the log and says what to add.
+    pub fn not_mounted(fix: &'static str) -> Self {
+        Self::new(&AuthError::because(AuthErrorKind::Internal, fix))
+    }
+
+    /// Sends a browser to the login page, by 303.
+    pub(crate) fn see_login(location: &str) -> Self {
+        let mut response = answer::empty(StatusCode::SEE_OTHER);
+        match HeaderValue::try_from(location) {
+            Ok(location) => response.headers_mut().insert(header::LOCATION, location),
+            Err(_) => return Self::new(&AuthErrorKind::Unauthenticated.into()),
+        };
+        response.extensions_mut().insert(AuthErrorKind::Unauthenticated);
+        Self(Box::new(response))
     }
 
     /// Adds a cookie that clears a session.

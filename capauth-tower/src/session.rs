@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use capauth_verifier::{AuthErrorKind, LocalVerifier, Sealer, Session, Timestamp, Verifier};
+use capauth_verifier::{AuthErrorKind, Sealer, Session, Timestamp};
 use http::{HeaderMap, HeaderValue};
 
 use crate::cookie::{self, Found};
@@ -34,13 +34,8 @@ pub(crate) enum Presented {
 }
 
 impl Sessions {
-    pub(crate) fn new(verifier: &LocalVerifier, secure: bool) -> Self {
-        Self {
-            sealer: verifier.sealer("session"),
-            issuer: verifier.base_url().to_owned(),
-            service: verifier.service().to_owned(),
-            secure,
-        }
+    pub(crate) fn new(sealer: Sealer, issuer: &str, service: &str, secure: bool) -> Self {
+        Self { sealer, issuer: issuer.to_owned(), service: service.to_owned(), secure }
     }
 
     const fn name(&self) -> &'static str {
@@ -93,7 +88,7 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use capauth_protocol::OidcClaims;
-    use capauth_verifier::memory;
+    use capauth_verifier::{LocalVerifier, memory};
     use http::header;
 
     use super::*;
@@ -102,7 +97,8 @@ mod tests {
     async fn claims_too_long_for_a_cookie_make_no_session() {
         let stores = memory::stores().unwrap();
         let verifier = LocalVerifier::builder("app.example.com").stores(stores).build().await.unwrap();
-        let sessions = Sessions::new(&verifier, true);
+        let sessions =
+            Sessions::new(verifier.sealer("session"), "https://app.example.com", "app.example.com", true);
         let fingerprint = "0123456789ABCDEF0123456789ABCDEF01234567".parse().unwrap();
         let mut session = Session {
             jti: "j".to_owned(),
@@ -115,6 +111,7 @@ mod tests {
             expires: verifier.now().plus(60),
             origin: None,
             shared_groups: None,
+            token: None,
             claims: OidcClaims::new(fingerprint.to_string(), fingerprint),
         };
         session.claims.name = Some("n".repeat(2048));

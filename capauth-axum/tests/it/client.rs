@@ -25,6 +25,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) text: String,
     pub(crate) cookie: String,
+    pub(crate) location: String,
 }
 
 impl Answer {
@@ -39,7 +40,8 @@ impl Client {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let service = app.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { base, http: reqwest::Client::new() }
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { base, http }
     }
 
     pub(crate) async fn send(
@@ -55,9 +57,10 @@ impl Client {
             request = request.header(*name, *value);
         }
         let response = request.send().await.unwrap();
-        let cookie = response.headers().get("set-cookie").map_or("", |value| value.to_str().unwrap());
-        let cookie = cookie.split(';').next().unwrap().to_owned();
-        Answer { status: response.status().as_u16(), cookie, text: response.text().await.unwrap() }
+        let header = |name| response.headers().get(name).map_or("", |value| value.to_str().unwrap());
+        let cookie = header("set-cookie").split(';').next().unwrap().to_owned();
+        let location = header("location").to_owned();
+        Answer { status: response.status().as_u16(), cookie, location, text: response.text().await.unwrap() }
     }
 
     pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

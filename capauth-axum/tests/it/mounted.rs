@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::Router;
 use axum::routing::get;
-use capauth_axum::CapAuth;
 use capauth_axum::capauth_tower::{Part, Route};
+use capauth_axum::{Authenticated, CapAuth};
 use capauth_protocol::Nonce;
 use capauth_verifier::{AddressPrefix, Challenge, ChallengeStore, StoreResult, Timestamp, memory};
 use serde_json::json;
@@ -57,6 +57,26 @@ async fn an_application_mounts_the_login_alone_with_any_state_and_at_any_place()
     }
     for path in ["/capauth/v1/keys", "/health", "/auth/capauth/%6de", "/app/auth/capauth/%6de"] {
         assert_eq!(client.get(path, &[]).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_comes_back_to_the_whole_path_from_a_nested_router() {
+    let capauth = capauth().await;
+    let me = || get(async |_: Authenticated| "me");
+    let inner = Router::new().route("/me", me()).route("/", get(async || "reports"));
+    let app = Router::new()
+        .nest("/reports", inner.clone().route_layer(capauth.require_group("admins")))
+        .nest("/own", inner)
+        .route("/me", me())
+        .merge(capauth_axum::routes())
+        .with_state(capauth);
+    let client = Client::of(app).await;
+    for path in ["/reports", "/reports/me", "/own/me", "/me"] {
+        let answer = client.get(&format!("{path}?a=1"), &[("accept", "text/html")]).await;
+        let location = format!("/auth/capauth/login?redirect={path}%3Fa%3D1");
+        assert_eq!((answer.status, answer.location), (303, location), "{path}");
+        assert_eq!(client.get(path, &[]).await.status, 401, "{path}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`LocalConfig`]: what an application decides before it starts.
+//! [`LocalConfig`]: an application that keeps its people's keys itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,18 +6,15 @@ use std::time::Duration;
 
 use capauth_protocol::Fingerprint;
 use capauth_verifier::{
-    Clock, ConfigError, EnrollmentMode, LocalVerifier, MasterKey, Secret, ServiceEntry, Stores,
+    Clock, ConfigError, EnrollmentMode, LocalBuilder, LocalVerifier, MasterKey, Secret, ServiceEntry, Stores,
+    Verifier as _,
 };
 
-use crate::handle::{CapAuth, Inner};
-use crate::origin::Origins;
-use crate::proxies::{IpRange, TrustedProxies};
+use super::site::{Site, site_settings};
+use crate::handle::{CapAuth, Deciding};
+use crate::proxies::IpRange;
 use crate::session::Sessions;
 
-/// How long a session lasts when nothing else is said.
-const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 3600);
-/// Browsers forget cookies after 400 days, whatever they are told.
-const LONGEST_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 /// Characters of an administrator's token, and bytes of a token secret: shorter ones can be guessed.
 const SECRET_LENGTH: usize = 32;
 
@@ -25,49 +22,27 @@ const SECRET_LENGTH: usize = 32;
 /// [`build`](Self::build).
 #[must_use = "nothing happens until `.build().await`"]
 pub struct LocalConfig {
-    service: String,
+    site: Site,
+    builder: LocalBuilder,
     stores: Option<Stores>,
     url: Option<String>,
     master_key: Option<MasterKey>,
-    base_url: Option<String>,
-    origins: Vec<String>,
-    services: Vec<ServiceEntry>,
-    enrollment: Option<EnrollmentMode>,
-    server_key: Option<(Secret, Option<Secret>)>,
-    jwt_secret: Option<Secret>,
     admin_token: Option<Secret>,
-    admin_fingerprints: Vec<Fingerprint>,
-    asserted_groups: bool,
-    require_v2: bool,
-    clock: Option<Arc<dyn Clock>>,
-    session_lifetime: Duration,
-    loopback_port: Option<u16>,
+    short_jwt_secret: bool,
     weak_secrets: bool,
-    proxies: Vec<IpRange>,
 }
 
 impl LocalConfig {
     pub(crate) fn new(service: String) -> Self {
         Self {
-            service,
+            site: Site::new(),
+            builder: LocalVerifier::builder(service),
             stores: None,
             url: None,
             master_key: None,
-            base_url: None,
-            origins: Vec::new(),
-            services: Vec::new(),
-            enrollment: None,
-            server_key: None,
-            jwt_secret: None,
             admin_token: None,
-            admin_fingerprints: Vec::new(),
-            asserted_groups: false,
-            require_v2: false,
-            clock: None,
-            session_lifetime: SESSION_LIFETIME,
-            loopback_port: None,
+            short_jwt_secret: false,
             weak_secrets: false,
-            proxies: Vec::new(),
         }
     }
 
@@ -90,28 +65,17 @@ impl LocalConfig {
         self
     }
 
-    /// The URL under which people reach this, and the issuer of its tokens; `https://{service}` when not set.
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
-        self
-    }
-
-    /// An origin (`https://www.example.com`) whose pages may sign people in and send requests with a session. The
-    /// base URL is always one; `https://{service}` is one as long as no other is given.
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.origins.push(origin.into());
-        self
-    }
+    site_settings!();
 
     /// A further service for which challenges are made here.
     pub fn service(mut self, service: ServiceEntry) -> Self {
-        self.services.push(service);
+        self.builder = self.builder.service(service);
         self
     }
 
     /// Who may enrol a new key; anybody when not set.
     pub fn enrollment(mut self, mode: EnrollmentMode) -> Self {
-        self.enrollment = Some(mode);
+        self.builder = self.builder.enrollment(mode);
         self
     }
 
@@ -122,13 +86,15 @@ impl LocalConfig {
 
     /// The armored private key with which challenges are signed, and its passphrase.
     pub fn server_key(mut self, armor: impl Into<Secret>, passphrase: Option<Secret>) -> Self {
-        self.server_key = Some((armor.into(), passphrase));
+        self.builder = self.builder.server_key(armor.into(), passphrase);
         self
     }
 
     /// Makes access tokens HS256 under this secret, for applications that share it.
     pub fn jwt_secret(mut self, secret: impl Into<Secret>) -> Self {
-        self.jwt_secret = Some(secret.into());
+        let secret = secret.into();
+        self.short_jwt_secret = secret.expose().len() < SECRET_LENGTH;
+        self.builder = self.builder.jwt_secret(secret);
         self
     }
 
@@ -140,39 +106,19 @@ impl LocalConfig {
 
     /// Keys whose holders administer, each after a fresh login of their own.
     pub fn admin_fingerprints(mut self, keys: impl IntoIterator<Item = Fingerprint>) -> Self {
-        self.admin_fingerprints.extend(keys);
+        self.builder = self.builder.admin_fingerprints(keys);
         self
     }
 
     /// Believes people about their own groups. Only where groups give no power.
     pub fn asserted_groups(mut self, believe: bool) -> Self {
-        self.asserted_groups = believe;
+        self.builder = self.builder.asserted_groups(believe);
         self
     }
 
     /// Refuses challenges that name no origin.
     pub fn require_v2(mut self, require: bool) -> Self {
-        self.require_v2 = require;
-        self
-    }
-
-    /// What time it is: the machine's clock when not set.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// How long a browser's session lasts: twelve hours when not set, at most 400 days.
-    pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
-        self.session_lifetime = lifetime;
-        self
-    }
-
-    /// For development on one's own machine: people sign in at `http://localhost:{port}` (or `127.0.0.1`, `[::1]`),
-    /// the session's cookie is called `capauth-insecure` and travels without TLS. The base URL becomes
-    /// `http://localhost:{port}` unless it is set.
-    pub fn insecure_http_on_loopback(mut self, port: u16) -> Self {
-        self.loopback_port = Some(port);
+        self.builder = self.builder.require_v2(require);
         self
     }
 
@@ -183,70 +129,61 @@ impl LocalConfig {
         self
     }
 
-    /// The proxies in front of this, whose `X-Forwarded-For` is believed. Nobody's when not set.
-    pub fn trusted_proxies(mut self, ranges: impl IntoIterator<Item = IpRange>) -> Self {
-        self.proxies.extend(ranges);
-        self
-    }
-
     /// Opens the stores, reads the keys, and checks that it all fits together.
     ///
     /// # Errors
     /// What cannot work, naming the setting.
     pub async fn build(mut self) -> Result<CapAuth, ConfigError> {
-        let notices = self.check()?;
+        let mut notices = self.site.check()?;
+        self.check_secrets(&mut notices)?;
         let stores = self.open().await?;
-        let loopback = self.loopback_port.map(loopback_origins).unwrap_or_default();
-        let admin_token = self.admin_token.take();
-        let proxies = TrustedProxies::new(std::mem::take(&mut self.proxies));
-        let secure = self.loopback_port.is_none();
-        let verifier = self.verifier(stores, &loopback).await?;
-        let sessions = Sessions::new(&verifier, secure);
-        let origins = Origins::new(verifier.origins().iter().chain(&loopback));
-        let verifier = Arc::new(verifier);
-        Ok(CapAuth::from_inner(Inner { verifier, sessions, origins, admin_token, proxies, notices }))
+        let mut builder = self
+            .builder
+            .stores(stores)
+            .clock(Arc::clone(&self.site.clock))
+            .session_lifetime(self.site.session_lifetime);
+        if let Some(url) = self.site.base_url() {
+            builder = builder.base_url(url);
+        }
+        for origin in self.site.origins() {
+            builder = builder.origin(origin);
+        }
+        let verifier = builder.build().await?;
+        let sealer = verifier.sealer("session");
+        let sessions = Sessions::new(sealer, verifier.base_url(), verifier.service(), self.site.secure());
+        let front = self.site.into_front(sessions, verifier.origins(), notices);
+        Ok(CapAuth::new(Deciding::Local(Box::new(verifier)), front, self.admin_token))
     }
 
-    /// What is wrong before anything is opened; otherwise what should be said at start-up.
-    fn check(&self) -> Result<Vec<String>, ConfigError> {
-        let mut notices = Vec::new();
-        if self.session_lifetime.as_secs() == 0 || self.session_lifetime > LONGEST_SESSION {
-            return Err(ConfigError::new("the session lifetime must be between a second and 400 days"));
-        }
-        if let Some(port) = self.loopback_port {
-            notices.push(format!(
-                "insecure_http_on_loopback: sessions travel without TLS; sign in at http://localhost:{port} only"
-            ));
-        }
-        let short = |secret: &Option<Secret>, length: fn(&str) -> usize| {
-            secret.as_ref().is_some_and(|secret| length(secret.expose()) < SECRET_LENGTH)
-        };
-        let mut weak = |name: &str, unit: &str| {
-            let words = format!(
-                "{name} has fewer than {SECRET_LENGTH} {unit} and can be guessed: take what `openssl rand -hex 32` \
-                 prints"
-            );
-            if self.loopback_port.is_none() && !self.weak_secrets {
-                return Err(ConfigError::new(words));
-            }
-            notices.push(words);
-            Ok(())
-        };
+    /// Refuses secrets that can be guessed, or says so where they are allowed.
+    fn check_secrets(&self, notices: &mut Vec<String>) -> Result<(), ConfigError> {
+        let token = self.admin_token.as_ref().map(Secret::expose);
         let unusable =
             |text: &str| text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-        if self.admin_token.as_ref().is_some_and(|token| unusable(token.expose())) {
+        if token.is_some_and(unusable) {
             return Err(ConfigError::new(
                 "the administrator's token is empty or holds spaces, commas or characters outside ASCII: take what \
                  `openssl rand -hex 32` prints, or leave it unset",
             ));
         }
-        if short(&self.admin_token, |token| token.chars().count()) {
+        let mut weak = |name: &str, unit: &str| {
+            let words = format!(
+                "{name} has fewer than {SECRET_LENGTH} {unit} and can be guessed: take what `openssl rand -hex 32` \
+                 prints"
+            );
+            if self.site.secure() && !self.weak_secrets {
+                return Err(ConfigError::new(words));
+            }
+            notices.push(words);
+            Ok(())
+        };
+        if token.is_some_and(|token| token.len() < SECRET_LENGTH) {
             weak("the administrator's token (CAPAUTH_ADMIN_TOKEN)", "characters")?;
         }
-        if short(&self.jwt_secret, str::len) {
+        if self.short_jwt_secret {
             weak("the JWT secret (CAPAUTH_JWT_SECRET)", "bytes")?;
         }
-        Ok(notices)
+        Ok(())
     }
 
     async fn open(&mut self) -> Result<Stores, ConfigError> {
@@ -264,47 +201,10 @@ impl LocalConfig {
             )),
         }
     }
-
-    async fn verifier(self, stores: Stores, loopback: &[String]) -> Result<LocalVerifier, ConfigError> {
-        let mut builder = LocalVerifier::builder(self.service)
-            .stores(stores)
-            .asserted_groups(self.asserted_groups)
-            .require_v2(self.require_v2)
-            .session_lifetime(self.session_lifetime)
-            .admin_fingerprints(self.admin_fingerprints);
-        if let Some(url) = self.base_url.as_ref().or(loopback.first()) {
-            builder = builder.base_url(url);
-        }
-        for origin in self.origins.iter().chain(loopback) {
-            builder = builder.origin(origin);
-        }
-        for service in self.services {
-            builder = builder.service(service);
-        }
-        if let Some(mode) = self.enrollment {
-            builder = builder.enrollment(mode);
-        }
-        if let Some((armor, passphrase)) = self.server_key {
-            builder = builder.server_key(armor, passphrase);
-        }
-        if let Some(secret) = self.jwt_secret {
-            builder = builder.jwt_secret(secret);
-        }
-        if let Some(clock) = self.clock {
-            builder = builder.clock(clock);
-        }
-        builder.build().await
-    }
 }
 
 impl fmt::Debug for LocalConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalConfig").field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("LocalConfig").field("verifier", &self.builder).finish_non_exhaustive()
     }
-}
-
-/// The origins of one's own machine, as browsers spell them: without the port that goes without saying.
-fn loopback_origins(port: u16) -> Vec<String> {
-    let port = if port == 80 { String::new() } else { format!(":{port}") };
-    ["localhost", "127.0.0.1", "[::1]"].iter().map(|host| format!("http://{host}{port}")).collect()
 }

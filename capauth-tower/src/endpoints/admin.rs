@@ -40,6 +40,26 @@ pub(super) async fn require_feed(exchange: &Exchange<'_>) -> Result<(), Failure>
     }
 }
 
+/// Lets through applications and administrators, and whoever's own token or session has this `jti`.
+pub(super) async fn require_owner_of(exchange: &Exchange<'_>, jti: &str) -> Result<(), Failure> {
+    let (capauth, local) = (exchange.capauth, exchange.local()?);
+    let bearer = credentials::bearer(&exchange.parts.headers)?;
+    if bearer.is_some_and(|token| is_admin_token(capauth, token) || local.feed_credential_matches(token)) {
+        return Ok(());
+    }
+    let who = match bearer {
+        // For whichever application it was made: who holds it may throw it away.
+        Some(token) => Some(capauth.verifier().authenticate(token, Audience::AnyOfIssuer).await?),
+        None => capauth.decide(exchange.parts).await?.who,
+    };
+    match who {
+        Some(who) if who.session().jti == jti => Ok(()),
+        Some(_) if bearer.is_none() && local.has_admin_keys() => session(exchange, local).await,
+        Some(_) => Err(AuthErrorKind::Forbidden.into()),
+        None => Err(AuthErrorKind::Unauthenticated.into()),
+    }
+}
+
 fn is_admin_token(capauth: &CapAuth, token: &str) -> bool {
     capauth.inner().admin_token.as_ref().is_some_and(|own| own.matches(token))
 }
@@ -55,7 +75,7 @@ async fn refuse_person(capauth: &CapAuth, token: &str) -> Failure {
 
 async fn session(exchange: &Exchange<'_>, local: &LocalVerifier) -> Result<(), Failure> {
     let capauth = exchange.capauth;
-    let Presented::Session(session) = capauth.inner().sessions.read(&exchange.parts.headers) else {
+    let Presented::Session(session) = capauth.front().sessions.read(&exchange.parts.headers) else {
         return Err(AuthErrorKind::Unauthenticated.into());
     };
     let who = capauth.resume(&session).await?.ok_or(AuthErrorKind::Unauthenticated)?;

@@ -92,8 +92,8 @@ pub(super) async fn revocations(exchange: &Exchange<'_>) -> Answer {
     admin::require_feed(exchange).await?;
     let after = Query::of(exchange.parts)?.number("after")?.unwrap_or(0);
     let page = exchange.local()?.revocations(after, ENTRIES).await?;
-    // The feed only grows: what comes after a number, up to another, stays the same.
-    let tag = format!("\"{}\"", page.cursor);
+    // Within an epoch the feed only grows: what comes after a number, up to another, stays the same.
+    let tag = format!("\"{}-{}\"", page.epoch, page.cursor);
     let known =
         exchange.parts.headers.get_all(header::IF_NONE_MATCH).iter().any(|value| value == tag.as_str());
     let mut response =

@@ -40,7 +40,7 @@ pub(super) async fn verify(exchange: &Exchange<'_>) -> Result<Response<Body>, Fa
     }
     let request = VerifyRequest::parse(exchange.body)?;
     let login = exchange.capauth.verifier().verify(&request, &exchange.caller()).await?;
-    let cookie = exchange.capauth.inner().sessions.begin(login.who.session(), exchange.capauth.now())?;
+    let cookie = exchange.capauth.front().sessions.begin(login.who.session(), exchange.capauth.now())?;
     let redirect = safe_redirect(request.redirect.as_deref().unwrap_or("/"));
     let mut response = answer::json(StatusCode::OK, &SignedIn { ok: true, redirect });
     response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -54,7 +54,7 @@ pub(super) async fn me(exchange: &Exchange<'_>) -> Result<Response<Body>, Failur
         return Ok(answer::json(StatusCode::OK, who.claims()));
     }
     let mut response = Failure::from(AuthErrorKind::Unauthenticated).into_response();
-    if let Some(clear) = exchange.capauth.inner().sessions.clear().filter(|_| decision.stale_cookie) {
+    if let Some(clear) = exchange.capauth.front().sessions.clear().filter(|_| decision.stale_cookie) {
         response.headers_mut().append(header::SET_COOKIE, clear);
     }
     Ok(response)

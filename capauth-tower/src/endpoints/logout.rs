@@ -5,6 +5,7 @@ use http::{Method, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::Exchange;
+use crate::accept::wants_html;
 use crate::answer;
 use crate::body::Body;
 use crate::credentials;
@@ -28,7 +29,7 @@ pub(super) async fn by_page(exchange: &Exchange<'_>) -> Result<Response<Body>, F
 pub(super) async fn of_service(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
     let headers = &exchange.parts.headers;
     let safe_get = credentials::bearer(headers)?.is_some() || from_our_page(exchange);
-    let has_cookie = exchange.capauth.inner().sessions.has_cookie(headers);
+    let has_cookie = exchange.capauth.front().sessions.has_cookie(headers);
     if exchange.method == Method::GET && has_cookie && !safe_get {
         return Ok(answer::page(ASK));
     }
@@ -56,25 +57,18 @@ async fn end(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
         let who = capauth.verifier().authenticate(token, Audience::Own).await?;
         capauth.verifier().end(who.session()).await?;
     }
-    if let Presented::Session(session) = capauth.inner().sessions.read(headers) {
+    if let Presented::Session(session) = capauth.front().sessions.read(headers) {
         capauth.verifier().end(&session).await?;
     }
-    let mut response = if is_navigation(exchange) {
+    let mut response = if wants_html(&exchange.parts.headers) {
         answer::page(DONE)
     } else {
         answer::json(StatusCode::OK, &SignedOut { ok: true })
     };
     // Only what was sent is taken away: another site's form comes without the cookie, and must not sign anybody out.
-    let clear = capauth.inner().sessions.clear().filter(|_| capauth.inner().sessions.has_cookie(headers));
+    let clear = capauth.front().sessions.clear().filter(|_| capauth.front().sessions.has_cookie(headers));
     if let Some(clear) = clear {
         response.headers_mut().append(header::SET_COOKIE, clear);
     }
     Ok(response)
-}
-
-/// Whether a person looks at the answer.
-fn is_navigation(exchange: &Exchange<'_>) -> bool {
-    let mut accept =
-        exchange.parts.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accept.any(|value| value.contains("text/html"))
 }

@@ -4,6 +4,7 @@ mod admin;
 mod keys;
 mod login;
 mod logout;
+mod page;
 mod protocol;
 mod query;
 mod read;
@@ -28,7 +29,7 @@ use crate::layer::BoxFuture;
 use crate::refuse::Failure;
 
 use table::Call;
-pub(crate) use table::authenticates_itself;
+pub(crate) use table::{LOGIN_PAGE, authenticates_itself};
 pub use table::{Part, Route};
 
 /// The endpoints as a service: an application's ([`CapAuth::endpoints`]) or all of them
@@ -109,6 +110,7 @@ impl Endpoints {
     async fn dispatch(&self, call: Call, parts: &Parts, body: &Bytes) -> Response<Body> {
         let exchange = Exchange { capauth: &self.capauth, parts, method: answered(&parts.method), body };
         let answer = match call {
+            Call::LoginPage => page::login(&exchange),
             Call::LoginChallenge => login::challenge(&exchange).await,
             Call::LoginVerify => login::verify(&exchange).await,
             Call::LoginLogout => logout::by_page(&exchange).await,
@@ -128,6 +130,7 @@ impl Endpoints {
             Call::Erase => keys::erase(&exchange).await,
             Call::Groups => keys::groups(&exchange).await,
             Call::Revocations => keys::revocations(&exchange).await,
+            Call::RevokeToken => tokens::revoke(&exchange).await,
         };
         let mut response = answer.unwrap_or_else(|failure| call.refuse(failure));
         if parts.method == Method::HEAD {
@@ -155,7 +158,7 @@ impl<'a> Exchange<'a> {
         let host = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let authority = self.parts.uri.authority().map(|authority| authority.as_str());
         Caller {
-            address: self.capauth.inner().proxies.client(self.parts),
+            address: self.capauth.front().proxies.client(self.parts),
             // HTTP/2 has the host in the URI.
             host: host.or(authority).map(str::to_owned),
         }

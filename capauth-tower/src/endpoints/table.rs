@@ -44,6 +44,7 @@ impl Route {
 /// Which endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
+    LoginPage,
     LoginChallenge,
     LoginVerify,
     LoginLogout,
@@ -63,6 +64,7 @@ pub(super) enum Call {
     Erase,
     Groups,
     Revocations,
+    RevokeToken,
 }
 
 const GET: &[Method] = &[Method::GET];
@@ -81,6 +83,7 @@ const fn service(path: &'static str, methods: &'static [Method], call: Call) -> 
 }
 
 static TABLE: &[Route] = &[
+    login(LOGIN_PAGE, GET, Call::LoginPage),
     login("/auth/capauth/challenge", POST, Call::LoginChallenge),
     login("/auth/capauth/verify", POST, Call::LoginVerify),
     login("/auth/capauth/logout", POST, Call::LoginLogout),
@@ -98,12 +101,13 @@ static TABLE: &[Route] = &[
     service("/capauth/v1/keys/erase", POST, Call::Erase),
     service(GROUPS, PUT, Call::Groups),
     service("/capauth/v1/revocations", GET, Call::Revocations),
+    service("/capauth/v1/revoke", POST, Call::RevokeToken),
     service("/.well-known/jwks.json", GET, Call::Jwks),
     service("/health", GET, Call::Health),
 ];
 
-/// Paths of CapAuth that authenticate their requests themselves: the login page, which is not served here yet, counts.
-const LOGIN_PAGE: &str = "/auth/capauth/login";
+/// Where browsers are sent to sign in.
+pub(crate) const LOGIN_PAGE: &str = "/auth/capauth/login";
 
 pub(super) fn find(part: Part, path: &str) -> Option<&'static Route> {
     Route::of(part).find(|route| route.matches(path))
@@ -112,9 +116,8 @@ pub(super) fn find(part: Part, path: &str) -> Option<&'static Route> {
 /// Whether a layer leaves it to the endpoint at this path to say who asks. `/health` and the documents at the root may
 /// as well be an application's own.
 pub(crate) fn authenticates_itself(path: &str) -> bool {
-    path == LOGIN_PAGE
-        || (path.starts_with("/auth/capauth/") || path.starts_with("/capauth/v1/"))
-            && find(Part::Service, path).is_some()
+    (path.starts_with("/auth/capauth/") || path.starts_with("/capauth/v1/"))
+        && find(Part::Service, path).is_some()
 }
 
 /// What stands in a path where the template has its parameter; empty when it has none. `None`: another path.

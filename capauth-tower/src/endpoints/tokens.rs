@@ -1,12 +1,13 @@
 //! What a token says.
 
 use capauth_protocol::OidcClaims;
-use capauth_verifier::{Audience, AuthErrorKind, Authenticated};
+use capauth_protocol::request::RevokeRequest;
+use capauth_verifier::{Audience, AuthErrorKind, Authenticated, Timestamp};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use super::Exchange;
 use super::query::Query;
+use super::{Exchange, admin};
 use crate::answer;
 use crate::body::Body;
 use crate::credentials;
@@ -24,6 +25,9 @@ struct Told<'a> {
     iss: &'a str,
     iat: u64,
     exp: u64,
+    /// By which its holder can end it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -50,11 +54,12 @@ pub(super) async fn token_info(exchange: &Exchange<'_>) -> Result<Response<Body>
     let Some(token) = by_query.filter(|_| !exchange.parts.headers.contains_key(http::header::AUTHORIZATION))
     else {
         let who = bearer(exchange).await?;
-        return Ok(answer::json(StatusCode::OK, &told(&who, who.claims(), issuer)));
+        let jti = Some(who.session().jti.as_str());
+        return Ok(answer::json(StatusCode::OK, &Told { jti, ..told(&who, who.claims(), issuer) }));
     };
     match exchange.capauth.verifier().authenticate(token, Audience::AnyOfIssuer).await {
         Ok(who) => {
-            let Told { claims, aud, iss, iat, exp } = told(&who, who.claims(), issuer);
+            let Told { claims, aud, iss, iat, exp, .. } = told(&who, who.claims(), issuer);
             let capauth_fingerprint = who.fingerprint().to_string();
             let (active, sub, amr) = (true, claims.sub.as_str(), claims.amr.as_slice());
             Ok(answer::json(
@@ -80,6 +85,20 @@ pub(super) async fn user_info(exchange: &Exchange<'_>) -> Result<Response<Body>,
     Ok(answer::json(StatusCode::OK, &told(&who, &claims, exchange.local()?.base_url())))
 }
 
+/// Ends one token, and the sessions made of it: for administrators, for applications with a credential, and for whoever
+/// holds it.
+pub(super) async fn revoke(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
+    #[derive(Serialize)]
+    struct Revoked {
+        revoked: bool,
+    }
+    let request = RevokeRequest::parse(exchange.body)?;
+    admin::require_owner_of(exchange, &request.jti).await?;
+    let expires = request.expires.map(Timestamp::from_unix);
+    exchange.local()?.revoke_token(&request.jti, expires).await?;
+    Ok(answer::json(StatusCode::OK, &Revoked { revoked: true }))
+}
+
 /// Whose token the request carries, whatever service of this issuer it is for.
 async fn bearer(exchange: &Exchange<'_>) -> Result<Authenticated, Failure> {
     let token = credentials::bearer(&exchange.parts.headers)?.ok_or(AuthErrorKind::Unauthenticated)?;
@@ -94,5 +113,6 @@ fn told<'a>(who: &'a Authenticated, claims: &'a OidcClaims, iss: &'a str) -> Tol
         iss,
         iat: session.authenticated_at.as_unix(),
         exp: session.expires.as_unix(),
+        jti: None,
     }
 }

@@ -1,17 +1,14 @@
 //! [`AuthLayer`]: says who asks, and refuses bad credentials.
 
-use std::mem;
 use std::task::{Context, Poll};
 
-use http::request::Parts;
-use http::{Method, Request, Response, header};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Answer, BoxFuture, inner, own};
-use crate::endpoints;
+use super::{Answer, BoxFuture, inner, refused, take_ready};
+use crate::context::OriginalUri;
 use crate::handle::CapAuth;
-use crate::refuse::Refused;
 
 /// Puts [`Authenticated`](crate::Authenticated) into the extensions of every request that comes from somebody signed
 /// in, and the [`CapAuth`] into all. Refuses bad credentials; lets through who has none.
@@ -60,33 +57,19 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The clone may not be ready; the one that was polled is.
-        let clone = self.inner.clone();
-        let mut service = mem::replace(&mut self.inner, clone);
+        let mut service = take_ready(&mut self.inner);
         let capauth = self.capauth.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            if let Err(refused) = examine(&capauth, &mut parts).await {
-                return Ok(own(refused.into_response()));
+            // A router inside may take a prefix off the path.
+            if parts.extensions.get::<OriginalUri>().is_none() {
+                parts.extensions.insert(OriginalUri(parts.uri.clone()));
+            }
+            if let Err(why) = capauth.admit(&mut parts).await {
+                return Ok(refused(&parts, why));
             }
             parts.extensions.insert(capauth);
             service.call(Request::from_parts(parts, body)).await.map(inner)
         })
     }
-}
-
-async fn examine(capauth: &CapAuth, parts: &mut Parts) -> Result<(), Refused> {
-    if endpoints::authenticates_itself(parts.uri.path()) {
-        return Ok(capauth.check_origin(parts)?);
-    }
-    if is_preflight(parts) {
-        return Ok(());
-    }
-    capauth.identify(parts).await.map(drop)
-}
-
-fn is_preflight(parts: &Parts) -> bool {
-    parts.method == Method::OPTIONS
-        && parts.headers.contains_key(header::ORIGIN)
-        && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }

@@ -1,13 +1,12 @@
 //! [`RequireLayer`]: lets only some people through.
 
-use std::mem;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Answer, BoxFuture, inner, own};
+use super::{Answer, BoxFuture, inner, refused, take_ready};
 use crate::group::Rule;
 use crate::handle::CapAuth;
 
@@ -58,15 +57,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The clone may not be ready; the one that was polled is.
-        let clone = self.inner.clone();
-        let mut service = mem::replace(&mut self.inner, clone);
+        let mut service = take_ready(&mut self.inner);
         let RequireLayer { capauth, rule } = self.layer.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             match capauth.require(&mut parts, &rule).await {
                 Ok(_) => service.call(Request::from_parts(parts, body)).await.map(inner),
-                Err(refused) => Ok(own(refused.into_response())),
+                Err(why) => Ok(refused(&parts, why)),
             }
         })
     }

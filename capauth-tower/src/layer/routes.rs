@@ -1,6 +1,5 @@
 //! [`RoutesLayer`]: serves the endpoints in front of an application.
 
-use std::mem;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -8,7 +7,7 @@ use http_body::Body as HttpBody;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Answer, BoxFuture, inner, own};
+use super::{Answer, BoxFuture, inner, own, take_ready};
 use crate::BoxError;
 use crate::endpoints::Endpoints;
 
@@ -58,9 +57,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The clone may not be ready; the one that was polled is.
-        let clone = self.inner.clone();
-        let mut service = mem::replace(&mut self.inner, clone);
+        let mut service = take_ready(&mut self.inner);
         if self.endpoints.serves(request.uri().path()) {
             let endpoints = self.endpoints.clone();
             return Box::pin(async move { Ok(own(endpoints.handle(request).await)) });

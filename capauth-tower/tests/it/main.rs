@@ -11,4 +11,5 @@ mod login;
 mod logout;
 mod person;
 mod service;
+mod sign_in_page;
 mod site;

@@ -1,5 +1,7 @@
 //! The service's own endpoints.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use capauth_tower::{Secret, ServiceEntry};
 use serde_json::{Value, json};
 
@@ -144,7 +146,7 @@ async fn a_service_with_a_credential_follows_the_feed() {
     let news = site.get(path, &[b]).await;
     assert_eq!(news.json()["entries"][0]["kind"], "token");
     let cursor = news.json()["cursor"].as_u64().unwrap();
-    let tag = format!("\"{cursor}\"");
+    let tag = format!("\"{}-{cursor}\"", news.json()["epoch"]);
     assert_eq!(news.header("etag"), tag);
     let same = site.get(&format!("{path}?after={cursor}"), &[b, ("if-none-match", &tag)]).await;
     assert_eq!((same.status().as_u16(), same.text().as_str()), (304, ""));
@@ -173,4 +175,63 @@ async fn attack_feed_without_its_credential() {
         let credential = format!("Bearer {CREDENTIAL}");
         assert_ne!(site.get("/capauth/v1/keys", &[("authorization", &credential)]).await.status(), 200);
     }
+}
+
+#[tokio::test]
+async fn a_token_is_ended_by_its_id_by_whoever_holds_it_by_an_application_and_by_an_administrator() {
+    let site = site().await;
+    let alice = Person::new("alice");
+    let credential = format!("Bearer {CREDENTIAL}");
+    let admin = "Bearer 0123456789abcdef0123456789abcdef".to_owned();
+    for ender in [None, Some(credential), Some(admin)] {
+        let bearer = site.bearer(&alice).await;
+        let other = site.bearer(&alice).await;
+        let ask =
+            async |bearer: &str| site.get("/auth/capauth/me", &[("authorization", bearer)]).await.status();
+        assert_eq!(ask(&bearer).await, 200);
+        let body = json!({"jti": jti(&bearer)});
+        let by = ender.as_deref().unwrap_or(&bearer);
+        let ended = site.post("/capauth/v1/revoke", &[("authorization", by)], &body).await;
+        assert_eq!((ended.status().as_u16(), ended.json()), (200, json!({"revoked": true})));
+        assert_eq!((ask(&bearer).await.as_u16(), ask(&other).await.as_u16()), (401, 200));
+    }
+    let elsewhere = site.token(&alice, json!({"requested_service": "b.example.com"})).await;
+    let bearer = format!("Bearer {elsewhere}");
+    let known = ("authorization", bearer.as_str());
+    let jti = site.get("/capauth/v1/token-info", &[known]).await.json()["jti"].clone();
+    assert_eq!(site.post("/capauth/v1/revoke", &[known], &json!({"jti": jti})).await.status(), 200, "for B");
+    assert_eq!(site.get("/capauth/v1/token-info", &[known]).await.status(), 401);
+    let cookie = site.cookie(&alice, json!(null)).await;
+    let origin = ("origin", "https://app.example.com");
+    let unknown = site.post("/capauth/v1/revoke", &[("cookie", &cookie), origin], &json!({"jti": "x"})).await;
+    assert_eq!(unknown.status(), 403, "somebody else's, as far as anybody knows");
+}
+
+#[tokio::test]
+async fn attack_ending_somebody_elses_token() {
+    let site = site().await;
+    let (alice, mallory) =
+        (site.bearer(&Person::new("alice")).await, site.bearer(&Person::new("mallory")).await);
+    let body = json!({"jti": jti(&alice)});
+    for (headers, status) in [
+        (&[][..], 401),
+        (&[("authorization", mallory.as_str())], 403),
+        (&[("authorization", "Bearer nonsense")], 401),
+        (&[("authorization", "Bearer credential-of-b-0123456789abcdef1")], 401),
+        (&[("cookie", "__Host-capauth=stale"), ("origin", "https://evil.example")], 403),
+    ] {
+        assert_eq!(site.post("/capauth/v1/revoke", headers, &body).await.status(), status, "{headers:?}");
+    }
+    for bad in [json!({}), json!({"jti": ""}), json!({"jti": 1}), json!({"jti": "a", "expires": -1})] {
+        let refused = site.post("/capauth/v1/revoke", &[("authorization", &alice)], &bad).await;
+        assert_eq!(refused.status(), 400, "{bad}");
+    }
+    assert_eq!(site.get("/auth/capauth/me", &[("authorization", &alice)]).await.status(), 200);
+}
+
+/// The `jti` in a bearer's token.
+fn jti(bearer: &str) -> String {
+    let payload = bearer.split('.').nth(1).unwrap();
+    let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    payload["jti"].as_str().unwrap().to_owned()
 }
