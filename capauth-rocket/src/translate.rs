@@ -1,0 +1,107 @@
+//! From Rocket's types to the neutral ones, and back.
+
+use std::io::Cursor;
+
+use capauth_tower::{Body, Mount, OriginalUri, Peer};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Uri};
+use rocket::http::{Method, Status};
+use rocket::{Request, Response};
+
+/// The path below which [`routes`](crate::routes) must be mounted, whatever stands before it.
+pub(crate) const LOGIN_BASE: &str = "/auth/capauth";
+
+/// Every method that Rocket knows. It answers others itself.
+pub(crate) const METHODS: [Method; 9] = {
+    use Method::*;
+    [Get, Put, Post, Delete, Options, Head, Trace, Connect, Patch]
+};
+
+/// What Rocket knows of a request, with those of its headers that are wanted, without the body.
+///
+/// The path is the one that was sent: Rocket decodes it to find a route, and the endpoints do not.
+pub(crate) fn parts(request: &Request<'_>, mount: &str, wanted: impl Fn(&HeaderName) -> bool) -> Parts {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    let raw = request.uri().to_string();
+    let below = raw.strip_prefix(mount).filter(|below| below.starts_with('/')).unwrap_or(&raw);
+    parts.method = method(request.method());
+    parts.uri = uri(below);
+    for header in request.headers().iter() {
+        let name = HeaderName::from_bytes(header.name().as_str().as_bytes());
+        let value = HeaderValue::from_bytes(header.value().as_bytes());
+        let (Ok(name), Ok(value)) = (name, value) else { continue };
+        if wanted(&name) {
+            // Hyper's own map, from which Rocket took them, holds no more than this one can.
+            let _ = parts.headers.try_append(name, value);
+        }
+    }
+    // In HTTP/2 the host is no header.
+    if let Some(host) = request.host().filter(|_| !parts.headers.contains_key(http::header::HOST))
+        && let Ok(host) = HeaderValue::try_from(host.to_string())
+    {
+        parts.headers.insert(http::header::HOST, host);
+    }
+    // Not `client_ip`, which believes a header of anybody's.
+    if let Some(remote) = request.remote() {
+        parts.extensions.insert(Peer(remote.ip()));
+    }
+    parts.extensions.insert(OriginalUri(uri(&raw)));
+    parts.extensions.insert(Mount(mount.to_owned()));
+    parts
+}
+
+/// What cannot be written as a URI is none of ours: the root is not either.
+fn uri(path_and_query: &str) -> Uri {
+    PathAndQuery::try_from(path_and_query).map(Uri::from).unwrap_or_default()
+}
+
+fn method(method: Method) -> http::Method {
+    match method {
+        Method::Get => http::Method::GET,
+        Method::Put => http::Method::PUT,
+        Method::Post => http::Method::POST,
+        Method::Delete => http::Method::DELETE,
+        Method::Options => http::Method::OPTIONS,
+        Method::Head => http::Method::HEAD,
+        Method::Trace => http::Method::TRACE,
+        Method::Connect => http::Method::CONNECT,
+        Method::Patch => http::Method::PATCH,
+    }
+}
+
+/// An answer as Rocket sends it.
+pub(crate) fn response(answer: http::Response<Body>) -> Response<'static> {
+    let (parts, body) = answer.into_parts();
+    let mut response = Response::new();
+    response.set_status(Status::new(parts.status.as_u16()));
+    for (name, value) in &parts.headers {
+        if let Ok(value) = std::str::from_utf8(value.as_bytes()) {
+            response.adjoin_raw_header(name.as_str().to_owned(), value.to_owned());
+        }
+    }
+    let bytes = body.into_bytes();
+    // Rocket would replace the length that an answer to HEAD tells by that of an empty body.
+    if !bytes.is_empty() {
+        response.set_sized_body(bytes.len(), Cursor::new(bytes));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_stands_twice_is_sent_twice_and_in_order() {
+        let mut answer = http::Response::new(Body::from("{}"));
+        *answer.status_mut() = http::StatusCode::IM_A_TEAPOT;
+        for cookie in ["a=1; HttpOnly", "b=2"] {
+            answer.headers_mut().append("set-cookie", HeaderValue::from_static(cookie));
+        }
+        let response = response(answer);
+        assert_eq!(response.status().code, 418);
+        assert_eq!(response.headers().get("Set-Cookie").collect::<Vec<_>>(), ["a=1; HttpOnly", "b=2"]);
+        assert_eq!(response.body().preset_size(), Some(2));
+    }
+}
