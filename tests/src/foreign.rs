@@ -16,12 +16,22 @@ pub fn node(script: &str) -> Command {
 
 /// A Python program of `tests/python`, which finds the package `capauth`.
 pub fn python(script: &str) -> Command {
-    let venv = place("CAPAUTH_TEST_VENV", "target/venv");
-    let python = venv.join("bin/python");
-    assert!(python.exists(), "the Python packages are missing: run `cargo xtask setup`");
-    let mut command = Command::new(python);
+    let mut command = interpreter();
     command.arg(workspace().join("tests/python").join(script));
     command
+}
+
+/// A module of the installed packages, run as a program.
+pub fn python_module(name: &str) -> Command {
+    let mut command = interpreter();
+    command.args(["-m", name]);
+    command
+}
+
+fn interpreter() -> Command {
+    let python = place("CAPAUTH_TEST_VENV", "target/venv").join("bin/python");
+    assert!(python.exists(), "the Python packages are missing: run `cargo xtask setup`");
+    Command::new(python)
 }
 
 fn place(variable: &str, otherwise: &str) -> PathBuf {

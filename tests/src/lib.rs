@@ -17,3 +17,4 @@ pub mod process;
 pub mod sequoia;
 pub mod service;
 pub mod signer;
+pub mod sites;

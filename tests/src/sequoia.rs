@@ -8,6 +8,7 @@ use openpgp::policy::StandardPolicy;
 use openpgp::serialize::SerializeInto;
 use openpgp::serialize::stream::{Armorer, Message, Signer};
 use std::io::Write;
+use std::time::SystemTime;
 
 /// A key whose primary signs and certifies.
 #[derive(Debug, Clone)]
@@ -51,6 +52,11 @@ impl Key {
 
     /// A detached signature, armoured.
     pub fn detach_sign(&self, data: &[u8]) -> String {
+        self.detach_sign_at(data, SystemTime::now())
+    }
+
+    /// A detached signature that was made at this time, armoured.
+    pub fn detach_sign_at(&self, data: &[u8], at: SystemTime) -> String {
         let policy = StandardPolicy::new();
         let key = self.secret.keys().with_policy(&policy, None).secret().for_signing().next();
         let key = key.expect("the key signs").key().clone().into_keypair().expect("the key is not protected");
@@ -58,7 +64,7 @@ impl Key {
         let message = Armorer::new(Message::new(&mut armor)).kind(openpgp::armor::Kind::Signature).build();
         let signer = message
             .and_then(|message| Signer::new(message, key))
-            .and_then(|signer| signer.detached().build());
+            .and_then(|signer| signer.detached().creation_time(at).build());
         let mut signer = signer.expect("a signature is begun");
         signer.write_all(data).expect("memory can be written");
         signer.finalize().expect("a signature is made");

@@ -79,11 +79,11 @@ impl Service {
     }
 
     /// Starts this very program with one argument, which makes it a server that says where it listens.
-    pub fn of_this_program(argument: &str) -> Self {
+    pub fn of_this_program(arguments: &[&str]) -> Self {
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-        command.arg(argument);
-        Self::launch(command, &folder, &[]).unwrap_or_else(|ended| panic!("{argument}: {}", ended.output))
+        command.args(arguments);
+        Self::launch(command, &folder, &[]).unwrap_or_else(|ended| panic!("{arguments:?}: {}", ended.output))
     }
 
     fn launch(
@@ -284,7 +284,7 @@ pub fn service_binary() -> PathBuf {
     program
 }
 
-/// Builds all programs, since then cargo chooses the same features as for the tests, and builds nothing twice.
+/// Builds all programs: a run of a part of the suites does not.
 fn build() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)

@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Vec<String>) -> Result<bool, String> {
     let (logins, rounds) = (options.number("--logins", 6_000)?, options.number("--rounds", 5)?);
     let keys = options.number("--keys", 100_000)?;
     let people = people(PEOPLE);
-    let floor = Service::of_this_program("floor");
+    let floor = Service::of_this_program(&["floor"]);
     println!("{logins} logins a round, {rounds} rounds, medians; CPU time of the server's process\n");
     let mut reached = Vec::new();
     let server_key = Key::ed25519("CapAuth").secret_armor();

@@ -20,8 +20,8 @@ Measures a release build of the service. `cargo xtask bench` and `cargo xtask so
 
   capauth-bench login [--check] [--logins N] [--rounds N] [--keys N]
       server CPU time of a login against the floor, start, memory with N keys enrolled
-  capauth-bench guard [--check] [--requests N] [--rounds N]
-      what a guard adds to a request whose token was seen before
+  capauth-bench guard [--check] [--requests N] [--rounds N] [--tokens N]
+      what a guard adds to a request in each framework, its token seen before and not
   capauth-bench soak [--logins N]
       memory over very many logins; fails when it grows
 
@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
         "soak" => bench::soak::run(args).await,
         // The servers that are measured along; started by the others.
         "floor" => bench::floor::serve().await.map(|()| true),
-        "guarded" => bench::guarded::serve().await.map(|()| true),
+        "guarded" => bench::guarded::serve(args.first().map_or("", String::as_str)).await.map(|()| true),
         _ => Err(HELP.to_owned()),
     };
     match outcome {
