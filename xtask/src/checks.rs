@@ -1,8 +1,10 @@
 //! Tests and checks: what a change must pass.
 
+use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::run::{Failure, Outcome, cargo, output_of, short, step};
+use crate::run::{Failure, Outcome, cargo, output_of, root, short, step, target_dir};
 use crate::setup;
 
 /// Sets of features that must compile by themselves: the package, and its features without the defaults.
@@ -12,15 +14,33 @@ const ALONE: &[(&str, &str)] = &[
     ("capauth-verifier", "crypto-openssl"),
     ("capauth-verifier", "crypto-nettle"),
     ("capauth-axum", "crypto-rust"),
+    ("capauth-actix", "crypto-rust,remote"),
+    ("capauth-rocket", "crypto-rust,sqlite"),
 ];
 
 /// The crates that hand the choice of an OpenPGP backend on, and the backends there are.
-const HANDING_ON: &[&str] = &["capauth-verifier", "capauth-tower", "capauth-axum", "capauth-service"];
+const HANDING_ON: &[&str] = &[
+    "capauth-verifier",
+    "capauth-tower",
+    "capauth-axum",
+    "capauth-actix",
+    "capauth-rocket",
+    "capauth-service",
+];
 const BACKENDS: &[&str] = &["crypto-rust", "crypto-openssl", "crypto-nettle"];
+
+/// Cargo in the examples' own workspace, which builds into the same folder: what both stand on is built once.
+fn in_examples(args: &str) -> Command {
+    let mut cargo = cargo(args);
+    cargo.current_dir(root().join("examples")).env("CARGO_TARGET_DIR", target_dir());
+    cargo
+}
 
 /// The suites, then the examples in the documentation unless a filter asks for less.
 pub(crate) fn test(filter: &[String]) -> Outcome {
     setup::for_tests()?;
+    // The suites start them.
+    step("examples", &mut in_examples("build --workspace --locked"))?;
     let environment = setup::test_environment();
     step(
         "tests",
@@ -38,6 +58,9 @@ pub(crate) fn lint() -> Outcome {
     step("rustfmt", &mut cargo("fmt --all --check"))?;
     // Warnings stop a check, never a build: the flag stands here, and not in the source.
     step("clippy", &mut cargo("clippy --workspace --all-targets --locked -- -D warnings"))?;
+    // Without --all, which would look at the crates above once more.
+    step("rustfmt of the examples", &mut in_examples("fmt --check"))?;
+    step("clippy of the examples", &mut in_examples("clippy --workspace --locked -- -D warnings"))?;
     step("rustdoc", cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
     for (package, features) in ALONE {
         let mut check = cargo("check --locked --no-default-features");
@@ -46,7 +69,32 @@ pub(crate) fn lint() -> Outcome {
             check.args(["-p", package, "--features", features]),
         )?;
     }
-    backends()
+    backends()?;
+    features_of_the_examples()
+}
+
+/// Whether the examples ask for the features that the workspace above turns on: else all that stands on such a crate is
+/// built twice, Sequoia and SQLite not least.
+fn features_of_the_examples() -> Outcome {
+    eprintln!("\n==> the examples' features are the workspace's");
+    let tree = |mut cargo: Command| {
+        let lines = output_of(cargo.args(["--prefix", "none", "--format", "{p}: {f}"]));
+        lines.ok_or_else(|| Failure::new("cargo tree failed"))
+    };
+    let ours = tree(cargo("tree --workspace --locked"))?;
+    let theirs = tree(in_examples("tree --workspace --locked"))?;
+    let name = |line: &str| line.trim_end_matches(" (*)").to_owned();
+    let ours: BTreeSet<_> = ours.lines().map(name).collect();
+    // A crate of our own has its folder behind its version; they are built for each workspace anyway.
+    let theirs = theirs.lines().map(name).filter(|line| !line.contains('/'));
+    let other: BTreeSet<_> = theirs.filter(|line| !ours.contains(line)).collect();
+    if other.is_empty() {
+        return Ok(());
+    }
+    let other = other.into_iter().collect::<Vec<_>>().join("\n  ");
+    Err(Failure::new(format!(
+        "the workspace builds these with other features, so name those in examples/shared-build/Cargo.toml:\n  {other}"
+    )))
 }
 
 /// Whether each crate, asked for one OpenPGP backend, gets that one and no other: Sequoia takes exactly one.
