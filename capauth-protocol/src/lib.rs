@@ -47,5 +47,9 @@ pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use json::Json;
 pub use nonce::{Nonce, ParseNonceError};
 
+/// The header in which an application that hands a login on to a service says whose it is: the person's address. It
+/// counts beside the application's credential alone.
+pub const CLIENT_ADDRESS: &str = "capauth-client-address";
+
 /// The version of the protocol that this crate speaks, as it stands in `capauth_version`.
 pub const VERSION: &str = "1.0";

@@ -78,6 +78,8 @@
 //! - **Shutdown.** The fairing calls [`CapAuth::close`] when the shutdown begins. Requests that are answered during
 //!   Rocket's grace period may leave something unwritten, such as the time of a login; call it again after `launch`
 //!   where that matters.
+//! - **Queries in logs.** At its level `normal` Rocket writes every path with its query, `token-info?token=…` of
+//!   [`service_routes`] among them: log at `critical` where those are mounted, or show tokens in the header alone.
 //! - **Logs.** CapAuth writes them with `tracing`. Unless the application installs a subscriber of its own, they appear
 //!   among Rocket's.
 //!

@@ -4,7 +4,7 @@
 -- One row: what the installation knows of itself, and its counters.
 CREATE TABLE installation (
     id               INTEGER PRIMARY KEY CHECK (id = 1),
-    -- Raising it ends every session.
+    -- Changing it ends every session. Random, so that another installation has another one.
     epoch            INTEGER NOT NULL,
     -- The installation's own secret, sealed under the operator's master key, which can so be replaced.
     sealed_secret    BLOB,
@@ -20,7 +20,7 @@ CREATE TABLE installation (
     enrolled_keys    INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO installation VALUES (1, 1, NULL, NULL, 0, 0, 0);
+INSERT INTO installation VALUES (1, 1 + (random() & 0xFFFFFFFFFFFFF), NULL, NULL, 0, 0, 0);
 
 CREATE TABLE identities (
     id         INTEGER PRIMARY KEY,

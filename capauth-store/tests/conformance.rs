@@ -51,7 +51,9 @@ conformance! {
     keys_are_listed_in_pages_in_the_order_of_their_text
     calls_for_unknown_keys_say_so
     a_revoked_token_is_known_told_once_and_forgotten
-    the_feed_is_read_in_pages_and_its_cursor_never_falls
+    a_token_that_ended_stays_so_until_the_latest_time_that_anybody_said
+    an_installation_has_an_epoch_of_its_own
+    the_feed_is_read_in_pages_and_says_how_far_it_goes
     a_token_key_is_added_only_after_the_newest_known
     of_64_simultaneous_token_keys_one_is_added
     the_master_keys_check_value_is_set_once

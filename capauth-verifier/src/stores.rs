@@ -301,14 +301,14 @@ pub enum Revocation {
 pub struct RevocationPage {
     /// In the order in which they happened.
     pub entries: Vec<Revocation>,
-    /// Ask for what comes after this next time. Never smaller than the one asked with.
+    /// Ask for what comes after this next time. Smaller than the one asked with only if so much never happened here.
     pub cursor: u64,
 }
 
 /// What the installation knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
-    /// Every sealed thing carries it; raising it ends all sessions.
+    /// Every sealed thing carries it; another one ends all sessions. Random at first, so that two installations differ.
     pub epoch: u64,
     /// Proves that the master key is the one this database was made with; `None` before the first start.
     pub master_key_check: Option<Vec<u8>>,
@@ -342,7 +342,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Forgets a key.
     async fn remove_token_key(&self, purpose: KeyPurpose, kid: &str) -> StoreResult<()>;
 
-    /// Ends a token before its time. Durable when it answers.
+    /// Ends a token before its time, at least until `expires`. Durable when it answers.
     async fn revoke_token(&self, jti_hash: &[u8; 32], expires: Timestamp) -> StoreResult<()>;
 
     /// Whether a token was ended.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::routing::get;
 use capauth_axum::capauth_tower::{Part, Route};
-use capauth_axum::{Authenticated, CapAuth};
+use capauth_axum::{Authenticated, CapAuth, ServiceEntry};
 use capauth_protocol::Nonce;
 use capauth_verifier::{AddressPrefix, Challenge, ChallengeStore, StoreResult, Timestamp, memory};
 use serde_json::json;
@@ -113,5 +113,28 @@ async fn attack_address_forged_by_the_client_does_not_count() {
         let body = json!({"fingerprint": "AB".repeat(20)});
         assert_eq!(client.post("/auth/capauth/challenge", &forwarded, &body).await.status, 200);
         assert_eq!(*seen.lock().unwrap(), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn attack_address_said_by_somebody_who_is_no_application() {
+    let of = |address: &str| AddressPrefix::of(Some(address.parse().unwrap()));
+    let credential = "Bearer credential-of-b-0123456789abcdef0";
+    let (mut stores, seen) = (memory::stores().unwrap(), Arc::default());
+    stores.challenges = Arc::new(Noting { store: stores.challenges.clone(), seen: Arc::clone(&seen) });
+    let b = ServiceEntry::new("b.example.com").credential("credential-of-b-0123456789abcdef0".into());
+    let capauth = CapAuth::local("app.example.com").stores(stores).service(b).build().await.unwrap();
+    let client = Client::of(capauth_axum::service_routes_with(&capauth)).await;
+    let body = json!({"fingerprint": "AB".repeat(20), "client_nonce": "AAAA"});
+    let said = ("capauth-client-address", "203.0.113.9");
+    for (headers, expected) in [
+        (&[said, ("authorization", credential)][..], "203.0.113.9"),
+        (&[said], "127.0.0.1"),
+        (&[said, ("authorization", "Bearer credential-of-b-0123456789abcdef1")], "127.0.0.1"),
+        (&[said, said, ("authorization", credential)], "127.0.0.1"),
+        (&[("capauth-client-address", "not an address"), ("authorization", credential)], "127.0.0.1"),
+    ] {
+        assert_eq!(client.post("/capauth/v1/challenge", headers, &body).await.status, 200);
+        assert_eq!(seen.lock().unwrap().pop(), Some(of(expected)), "{headers:?}");
     }
 }

@@ -269,7 +269,8 @@ async fn erase(
     hash_of: &(dyn Fn(&Fingerprint) -> [u8; 32] + Sync),
 ) -> Result<bool, sqlx::Error> {
     let Some(key) = find(writer, fingerprint).await? else { return Ok(false) };
-    if keep_out || key.revoked.is_some() || key.identity.suspended {
+    let stays_out = keep_out || key.revoked.is_some() || key.identity.suspended;
+    if stays_out {
         insert_hash(writer, "INSERT OR IGNORE INTO tombstones (hash) VALUES (?1)", tombstone).await?;
     }
     let identity: i64 = sqlx::query_scalar("DELETE FROM keys WHERE fingerprint = ?1 RETURNING identity_id")
@@ -297,7 +298,10 @@ async fn erase(
     .await?;
     tokens::forget_subject(writer, fingerprint).await?;
     raise_generation(writer, &key).await?;
-    tokens::tell_key(writer, fingerprint).await?;
+    // One that may enrol again must not be told to be gone for good.
+    if stays_out {
+        tokens::tell_key(writer, fingerprint).await?;
+    }
     tokens::mark_erased(writer, fingerprint).await?;
     if gone {
         tokens::mark_erased(writer, sub).await?;

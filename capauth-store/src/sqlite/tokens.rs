@@ -12,7 +12,7 @@ use super::Database;
 use super::keys::in_transaction;
 use super::rows::{self, seconds, signed};
 
-/// How long the feed goes on telling of an erased key: longer than any token or session lives.
+/// How long the feed goes on telling of an erased key: longer than any token lives, or a session made of one elsewhere.
 const ERASED_IS_TOLD_FOR: u64 = 31 * 24 * 3600;
 
 #[async_trait]
@@ -195,11 +195,15 @@ async fn revoke_token(
     jti_hash: &[u8; 32],
     expires: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let new = sqlx::query("INSERT OR IGNORE INTO revoked_tokens (jti_hash, expires) VALUES (?1, ?2)")
-        .bind(&jti_hash[..])
-        .bind(seconds(expires))
-        .execute(&mut *writer)
-        .await?;
+    let new = sqlx::query(
+        "INSERT INTO revoked_tokens (jti_hash, expires) VALUES (?1, ?2)
+         ON CONFLICT (jti_hash) DO UPDATE SET expires = excluded.expires WHERE excluded.expires > expires",
+    )
+    .bind(&jti_hash[..])
+    .bind(seconds(expires))
+    .execute(&mut *writer)
+    .await?;
+    // Known to be remembered as long, or longer.
     if new.rows_affected() == 0 {
         return Ok(());
     }
@@ -265,9 +269,19 @@ async fn revocations(
         sqlx::query("SELECT id, kind, subject, number FROM revocations WHERE id > ?1 ORDER BY id LIMIT ?2")
             .bind(signed(after))
             .bind(limit)
-            .fetch_all(connection)
+            .fetch_all(&mut *connection)
             .await?;
-    let cursor = rows.last().map_or(Ok(after), |row| rows::unsigned(row, 0))?;
+    let cursor = match rows.last() {
+        Some(row) => rows::unsigned(row, 0)?,
+        // Who comes with a later number than was ever given has followed another feed, and has to begin anew.
+        None => {
+            let last: Option<i64> =
+                sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'")
+                    .fetch_optional(connection)
+                    .await?;
+            after.min(last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0))
+        }
+    };
     Ok(RevocationPage { entries: rows.iter().map(revocation).collect::<Result<_, _>>()?, cursor })
 }
 

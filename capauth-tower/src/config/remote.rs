@@ -119,7 +119,9 @@ impl RemoteConfig {
         let service = verifier.service();
         let base_url = self.site.base_url().unwrap_or_else(|| format!("https://{service}"));
         let origins = service_origins(service, &base_url, self.site.origins())?;
-        let sessions = Sessions::new(key.sealer("session"), &base_url, service, self.site.secure());
+        // Of this central service: another one's sessions, or those of keys of one's own, are nothing here.
+        let sealer = key.sealer("session of a central service");
+        let sessions = Sessions::new(sealer, verifier.url(), service, self.site.secure());
         let front = self.site.into_front(sessions, &origins, notices);
         Ok(CapAuth::new(Deciding::Remote(verifier), front, None))
     }

@@ -40,12 +40,21 @@ pub(super) async fn require_feed(exchange: &Exchange<'_>) -> Result<(), Failure>
     }
 }
 
+/// Who may end a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndedBy {
+    /// An application, or an administrator.
+    Program,
+    /// Whoever holds it.
+    Holder,
+}
+
 /// Lets through applications and administrators, and whoever's own token or session has this `jti`.
-pub(super) async fn require_owner_of(exchange: &Exchange<'_>, jti: &str) -> Result<(), Failure> {
+pub(super) async fn require_owner_of(exchange: &Exchange<'_>, jti: &str) -> Result<EndedBy, Failure> {
     let (capauth, local) = (exchange.capauth, exchange.local()?);
     let bearer = credentials::bearer(&exchange.parts.headers)?;
     if bearer.is_some_and(|token| is_admin_token(capauth, token) || local.feed_credential_matches(token)) {
-        return Ok(());
+        return Ok(EndedBy::Program);
     }
     let who = match bearer {
         // For whichever application it was made: who holds it may throw it away.
@@ -53,8 +62,11 @@ pub(super) async fn require_owner_of(exchange: &Exchange<'_>, jti: &str) -> Resu
         None => capauth.decide(exchange.parts).await?.who,
     };
     match who {
-        Some(who) if who.session().jti == jti => Ok(()),
-        Some(_) if bearer.is_none() && local.has_admin_keys() => session(exchange, local).await,
+        Some(who) if who.session().jti == jti => Ok(EndedBy::Holder),
+        Some(_) if bearer.is_none() && local.has_admin_keys() => {
+            session(exchange, local).await?;
+            Ok(EndedBy::Program)
+        }
         Some(_) => Err(AuthErrorKind::Forbidden.into()),
         None => Err(AuthErrorKind::Unauthenticated.into()),
     }

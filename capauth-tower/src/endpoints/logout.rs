@@ -9,7 +9,7 @@ use crate::accept::wants_html;
 use crate::answer;
 use crate::body::Body;
 use crate::credentials;
-use crate::refuse::Failure;
+use crate::refuse::{Failure, refuse};
 use crate::session::Presented;
 
 /// Asks first: another site can make a browser follow a link. The form goes to the page's own path, wherever that is
@@ -57,10 +57,14 @@ async fn end(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
         let who = capauth.verifier().authenticate(token, Audience::Own).await?;
         capauth.verifier().end(who.session()).await?;
     }
-    if let Presented::Session(session) = capauth.front().sessions.read(headers) {
-        capauth.verifier().end(&session).await?;
-    }
-    let mut response = if wants_html(&exchange.parts.headers) {
+    let ended = match capauth.front().sessions.read(headers) {
+        Presented::Session(session) => capauth.verifier().end(&session).await,
+        Presented::Nothing | Presented::Stale => Ok(()),
+    };
+    let mut response = if let Err(error) = ended {
+        // It may still count elsewhere, and the person hears so; this browser is rid of it all the same.
+        refuse(&error)
+    } else if wants_html(&exchange.parts.headers) {
         answer::page(DONE)
     } else {
         answer::json(StatusCode::OK, &SignedOut { ok: true })

@@ -12,10 +12,11 @@ mod table;
 mod tokens;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use capauth_protocol::{ErrorCode, Refusal};
+use capauth_protocol::{CLIENT_ADDRESS, ErrorCode, Refusal};
 use capauth_verifier::{AuthErrorKind, Caller, LocalVerifier};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, header};
@@ -24,6 +25,7 @@ use tower_service::Service;
 
 use crate::BoxError;
 use crate::body::Body;
+use crate::credentials;
 use crate::handle::CapAuth;
 use crate::layer::BoxFuture;
 use crate::refuse::Failure;
@@ -158,10 +160,19 @@ impl<'a> Exchange<'a> {
         let host = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let authority = self.parts.uri.authority().map(|authority| authority.as_str());
         Caller {
-            address: self.capauth.front().proxies.client(self.parts),
+            address: self.handed_on().or_else(|| self.capauth.front().proxies.client(self.parts)),
             // HTTP/2 has the host in the URI.
             host: host.or(authority).map(str::to_owned),
         }
+    }
+
+    /// Whose login an application hands on, if one does: it shows its credential.
+    fn handed_on(&self) -> Option<IpAddr> {
+        let mut values = self.parts.headers.get_all(CLIENT_ADDRESS).iter();
+        let (Some(address), None) = (values.next(), values.next()) else { return None };
+        let token = credentials::bearer(&self.parts.headers).ok()??;
+        let known = self.capauth.local_verifier()?.feed_credential_matches(token);
+        address.to_str().ok().filter(|_| known)?.parse().ok()
     }
 
     /// The verifier that decides here: the service's own endpoints need one.

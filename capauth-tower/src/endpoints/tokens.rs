@@ -6,6 +6,7 @@ use capauth_verifier::{Audience, AuthErrorKind, Authenticated, Timestamp};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
+use super::admin::EndedBy;
 use super::query::Query;
 use super::{Exchange, admin};
 use crate::answer;
@@ -93,8 +94,9 @@ pub(super) async fn revoke(exchange: &Exchange<'_>) -> Result<Response<Body>, Fa
         revoked: bool,
     }
     let request = RevokeRequest::parse(exchange.body)?;
-    admin::require_owner_of(exchange, &request.jti).await?;
-    let expires = request.expires.map(Timestamp::from_unix);
+    let by = admin::require_owner_of(exchange, &request.jti).await?;
+    // For how long it is remembered is no person's to say.
+    let expires = request.expires.filter(|_| by == EndedBy::Program).map(Timestamp::from_unix);
     exchange.local()?.revoke_token(&request.jti, expires).await?;
     Ok(answer::json(StatusCode::OK, &Revoked { revoked: true }))
 }

@@ -229,6 +229,35 @@ async fn attack_ending_somebody_elses_token() {
     assert_eq!(site.get("/auth/capauth/me", &[("authorization", &alice)]).await.status(), 200);
 }
 
+#[tokio::test]
+async fn attack_ending_ones_token_for_a_second_so_that_it_counts_again_after() {
+    let site = site().await;
+    let alice = Person::new("alice");
+    let bearer = site.bearer(&alice).await;
+    let told =
+        |path: &'static str| site.get(path, &[("authorization", "Bearer 0123456789abcdef0123456789abcdef")]);
+    let now = site.capauth.local_verifier().unwrap().now().as_unix();
+    let path = "/capauth/v1/revoke";
+    let credential = format!("Bearer {CREDENTIAL}");
+    for (by, expires, least, most) in [
+        (bearer.as_str(), 1, 12 * 3600, 13 * 3600),
+        // How long it is remembered is no person's to say, and an application's only upwards.
+        (&site.bearer(&alice).await, now + 300 * 24 * 3600, 12 * 3600, 13 * 3600),
+        (&credential, now + 1, 12 * 3600, 13 * 3600),
+        (&credential, now + 30 * 24 * 3600, 29 * 24 * 3600, 31 * 24 * 3600),
+        (&credential, u64::MAX, 399 * 24 * 3600, 401 * 24 * 3600),
+    ] {
+        let jti = if by == credential { format!("unheard-of-{expires}") } else { jti(by) };
+        let body = json!({"jti": jti, "expires": expires});
+        assert_eq!(site.post(path, &[("authorization", by)], &body).await.status(), 200);
+        let feed = told("/capauth/v1/revocations").await.json();
+        let ends = feed["entries"].as_array().unwrap().last().unwrap()["expires"].as_u64().unwrap();
+        assert!((now + least..now + most).contains(&ends), "{expires}: {}", ends - now);
+    }
+    site.advance(2);
+    assert_eq!(site.get("/auth/capauth/me", &[("authorization", &bearer)]).await.status(), 401);
+}
+
 /// The `jti` in a bearer's token.
 fn jti(bearer: &str) -> String {
     let payload = bearer.split('.').nth(1).unwrap();

@@ -96,15 +96,17 @@ impl LocalVerifier {
         self.after_change(self.stores.keys.set_groups(fingerprint, groups).await?)
     }
 
-    /// Ends a token, and every session that was made of it, by its `jti`: until `expires`, or when that is not known for
-    /// as long as any could live.
+    /// Ends a token, and every session that was made of it, by its `jti`: for as long as any could live, and longer if
+    /// `expires` says so.
     ///
     /// # Errors
     /// The store is gone.
     pub async fn revoke_token(&self, jti: &str, expires: Option<Timestamp>) -> Result<(), AuthError> {
         let now = self.now();
         let longest = now.plus(self.session_lifetime.max(self.token_lifetime).as_secs());
-        self.end_jti(jti, expires.map_or(longest, |expires| expires.min(now.plus(LONGEST_SESSION)))).await
+        // Never for less: what is forgotten counts again.
+        let expires = expires.map_or(longest, |expires| expires.min(now.plus(LONGEST_SESSION)).max(longest));
+        self.end_jti(jti, expires).await
     }
 
     fn after_change(&self, found: bool) -> Result<(), AuthError> {

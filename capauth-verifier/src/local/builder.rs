@@ -25,6 +25,9 @@ use crate::tokens::Tokens;
 /// How many verified tokens are remembered; one takes about two kilobytes.
 const SEEN_TOKENS: u64 = 8_192;
 
+/// How many certificates wait to be judged whose senders proved nothing.
+const QUEUE_UNPROVEN: usize = 8;
+
 /// Configures a [`LocalVerifier`]; see [`LocalVerifier::builder`].
 #[must_use = "call build()"]
 pub struct LocalBuilder {
@@ -208,6 +211,7 @@ impl LocalBuilder {
             forgotten_at: AtomicU64::new(clock_now),
             judging: Arc::new(Semaphore::new(processors)),
             judging_unproven: Arc::new(Semaphore::new(1)),
+            queue_unproven: Semaphore::new(QUEUE_UNPROVEN),
             notices: Vec::new(),
         };
         verifier.notices = notices(&verifier);

@@ -130,7 +130,9 @@ impl LocalVerifier {
         if !submitted.certificate.has_revocations() {
             return Ok(());
         }
-        // Their own places: those who prove nothing keep nobody waiting who does.
+        // Their own places, and few of them: those who prove nothing keep nobody waiting who does, nor themselves for
+        // long. Whoever finds the queue full sends the revocation once more.
+        let Ok(_queued) = self.queue_unproven.try_acquire() else { return Ok(()) };
         let mut facts = self.judge(submitted.certificate, &self.judging_unproven, now).await?;
         // Without a login nothing but the revocations is believed.
         facts.keep_revocations_only();

@@ -74,6 +74,8 @@ pub struct LocalVerifier {
     /// Places for judging certificates, each of which may cost a few milliseconds.
     judging: Arc<Semaphore>,
     judging_unproven: Arc<Semaphore>,
+    /// Places in the queue for that.
+    queue_unproven: Semaphore,
     notices: Vec<String>,
 }
 

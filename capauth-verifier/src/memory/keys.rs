@@ -144,13 +144,17 @@ impl KeyStore for MemoryKeyStore {
     ) -> StoreResult<bool> {
         let mut state = lock(&self.state);
         let Some(key) = state.keys.remove(&fingerprint.to_string()) else { return Ok(false) };
-        if keep_out || key.revoked.is_some() || key.identity.suspended {
+        let stays_out = keep_out || key.revoked.is_some() || key.identity.suspended;
+        if stays_out {
             state.tombstones.insert(*tombstone);
         }
         state.first_generation = state.first_generation.max(key.identity.generation + 1);
         let (sub, generation) = (key.identity.sub, state.first_generation);
         self.feed.push(Revocation::Generation { sub, generation });
-        self.feed.push(Revocation::Key { fingerprint: *fingerprint });
+        // One that may enrol again must not be told to be gone for good.
+        if stays_out {
+            self.feed.push(Revocation::Key { fingerprint: *fingerprint });
+        }
         Ok(true)
     }
 

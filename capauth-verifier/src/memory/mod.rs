@@ -21,10 +21,14 @@ use crate::stores::Stores;
 pub fn stores() -> Result<Stores, ConfigError> {
     let master_key =
         MasterKey::generate().map_err(|_| ConfigError::new("the operating system gives no randomness"))?;
+    let mut epoch = [0; 8];
+    getrandom::fill(&mut epoch).map_err(|_| ConfigError::new("the operating system gives no randomness"))?;
+    // Fifty-two bits, which every reader of JSON keeps whole; and none of them is nothing.
+    let epoch = 1 + (u64::from_le_bytes(epoch) >> 12);
     let feed = Arc::new(tokens::Feed::default());
     Ok(Stores::new(
         Arc::new(MemoryKeyStore::new(Arc::clone(&feed))),
-        Arc::new(MemoryTokenStore::new(feed)),
+        Arc::new(MemoryTokenStore::new(feed, epoch)),
         Arc::new(MemoryChallengeStore::default()),
         master_key,
         "memory (everything is forgotten at the end)",

@@ -29,10 +29,10 @@ impl Feed {
     }
 
     fn after(&self, after: u64, limit: u32) -> RevocationPage {
-        let (_, entries) = &*lock(&self.0);
+        let (last, entries) = &*lock(&self.0);
         let page: Vec<_> = entries.iter().filter(|(id, _)| *id > after).take(limit as usize).collect();
         RevocationPage {
-            cursor: page.last().map_or(after, |(id, _)| *id),
+            cursor: page.last().map_or(after.min(*last), |(id, _)| *id),
             entries: page.into_iter().map(|(_, entry)| entry.clone()).collect(),
         }
     }
@@ -47,6 +47,7 @@ pub struct MemoryTokenStore {
 
 #[derive(Default)]
 struct State {
+    epoch: u64,
     master_key_check: Option<Vec<u8>>,
     server_keys: Vec<Fingerprint>,
     rings: HashMap<KeyPurpose, Vec<StoredTokenKey>>,
@@ -54,8 +55,8 @@ struct State {
 }
 
 impl MemoryTokenStore {
-    pub(super) fn new(feed: Arc<Feed>) -> Self {
-        Self { state: Mutex::default(), feed }
+    pub(super) fn new(feed: Arc<Feed>, epoch: u64) -> Self {
+        Self { state: Mutex::new(State { epoch, ..State::default() }), feed }
     }
 }
 
@@ -68,7 +69,8 @@ impl fmt::Debug for MemoryTokenStore {
 #[async_trait]
 impl TokenStore for MemoryTokenStore {
     async fn installation(&self) -> StoreResult<Installation> {
-        Ok(Installation { epoch: 0, master_key_check: lock(&self.state).master_key_check.clone() })
+        let state = lock(&self.state);
+        Ok(Installation { epoch: state.epoch, master_key_check: state.master_key_check.clone() })
     }
 
     async fn set_master_key_check(&self, check: &[u8]) -> StoreResult<Vec<u8>> {
@@ -111,7 +113,9 @@ impl TokenStore for MemoryTokenStore {
     }
 
     async fn revoke_token(&self, jti_hash: &[u8; 32], expires: Timestamp) -> StoreResult<()> {
-        if lock(&self.state).revoked.insert(*jti_hash, expires).is_none() {
+        let state = &mut *lock(&self.state);
+        if state.revoked.get(jti_hash).is_none_or(|known| *known < expires) {
+            state.revoked.insert(*jti_hash, expires);
             self.feed.push(Revocation::Token { jti_hash: *jti_hash, expires });
         }
         Ok(())

@@ -175,6 +175,16 @@ impl RemoteBuilder {
             Err(fault) if fault.kind.is_passing() && own.is_some() => Err(fault),
             Err(fault) => return Err(fault.into()),
         };
+        if let (Some(own), Ok(found)) = (&own, &found)
+            && **own == *found.service
+            && found.way != Way::AskOlder
+            && !self.shared_service
+        {
+            return Err(ConfigError::new(format!(
+                "`.service({own:?})` is the central service's own name: what is made for this application would open the \
+                 service as well. List the application under a name of its own in the service's CAPAUTH_SERVICES"
+            )));
+        }
         let own = match (own, &found) {
             (Some(own), _) => own,
             (None, Ok(found)) => Arc::clone(&found.service),
@@ -209,6 +219,7 @@ impl RemoteBuilder {
             seen: Cache::builder().max_capacity(SEEN_TOKENS).build(),
             // What was ended last must never give way to what is asked for more often.
             ended: Cache::builder().max_capacity(ENDED_TOKENS).eviction_policy(EvictionPolicy::lru()).build(),
+            untold: std::sync::Mutex::default(),
             certificate: challenge::Certificate::default(),
             clock: self.clock,
         });

@@ -15,6 +15,7 @@ use super::link::Call;
 use super::refusal::refusal;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::openpgp::{SignedMessage, SigningKeys, SubmittedCertificate, check_signature, guarded};
+use crate::verifier::Caller;
 
 const PATH: &str = "/capauth/v1/challenge";
 /// How far the service's clock may be from ours.
@@ -36,6 +37,7 @@ impl Inner {
     pub(super) async fn make_challenge(
         &self,
         request: &ChallengeRequest,
+        caller: &Caller,
     ) -> Result<ChallengeResponse, AuthError> {
         let found = self.found()?;
         if request.client_nonce.as_deref().is_none_or(str::is_empty) {
@@ -46,7 +48,8 @@ impl Inner {
         }
         // Whatever the client asks for, it signs in here.
         let request = ChallengeRequest { requested_service: self.own.to_string(), ..request.clone() };
-        let answer = self.link.send(&Call::post(PATH, &request).repeatable()).await?;
+        let answer =
+            self.link.send(&Call::post(PATH, &request).repeatable().of_login(caller.address)).await?;
         if !answer.is_success() {
             return Err(refusal(&self.link, &answer));
         }

@@ -1,6 +1,7 @@
 //! Asking the service about a token, where it cannot be checked here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,6 +25,8 @@ const TOKEN_INFO: &str = "/capauth/v1/token-info";
 const USER_INFO: &str = "/capauth/v1/userinfo";
 /// For how many milliseconds an answer is believed.
 const BELIEVED: u64 = 1_000;
+/// For how long an answer is kept at all: longer than a question takes.
+const KEPT: Duration = Duration::from_secs(30);
 
 /// What the service says of a good token.
 #[derive(Debug, Clone)]
@@ -86,7 +89,8 @@ pub(super) struct Questions {
 
 impl Questions {
     pub(super) fn new(capacity: u64) -> Self {
-        Self { of_token: Cache::builder().max_capacity(capacity).build() }
+        // Nothing of a person, nor of a question that was given up, stays for longer than it is of use.
+        Self { of_token: Cache::builder().max_capacity(capacity).time_to_live(KEPT).build() }
     }
 
     /// What the service says of a token: now, or less than a second ago. `now` in milliseconds.
@@ -131,9 +135,11 @@ impl Questions {
     }
 }
 
-/// The name by which what was made of a token is ended here.
+/// The name by which what was made of a token is ended here. Of what is signed alone: some readers take a signature in
+/// more than one spelling.
 pub(super) fn name_of(token: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
+    let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+    URL_SAFE_NO_PAD.encode(Sha256::digest(signed.as_bytes()))
 }
 
 async fn question(

@@ -24,6 +24,8 @@ const MAX_KID: usize = 128;
 const REFRESH: u64 = 5 * 60 * 1000;
 /// Milliseconds between two fetches at least, however many unknown keys are named.
 const PAUSE: u64 = 5_000;
+/// Milliseconds after which a set counts no longer: a key may have been taken out of it since.
+const TOO_OLD: u64 = 15 * 60 * 1000;
 
 #[derive(Deserialize)]
 struct Jwks {
@@ -50,12 +52,13 @@ struct Key {
 
 type KeySet = Arc<[Key]>;
 
-/// When the set was last asked for, and when it last came. In milliseconds; 0: never.
+/// When the set was last asked for: because of a key that somebody named, and because it was time. In milliseconds; 0:
+/// never. Strangers name keys; what they do leaves the second alone.
 #[derive(Default)]
 struct Times {
-    tried: u64,
-    fetched: u64,
-    /// Whether the last try failed.
+    named: u64,
+    due: u64,
+    /// Whether the last try failed, or was given up.
     failed: bool,
 }
 
@@ -63,6 +66,8 @@ struct Times {
 pub(super) struct Keys {
     set: RwLock<KeySet>,
     times: Mutex<Times>,
+    /// When the set last came, in milliseconds; 0: never.
+    fetched: AtomicU64,
     /// Counts the changes of the set.
     version: AtomicU64,
     changes: Changes,
@@ -79,12 +84,24 @@ pub(super) enum Change {
 
 impl Keys {
     pub(super) fn new(changes: Changes) -> Self {
-        Self { set: RwLock::new(Arc::new([])), times: Mutex::default(), version: AtomicU64::new(0), changes }
+        Self {
+            set: RwLock::new(Arc::new([])),
+            times: Mutex::default(),
+            fetched: AtomicU64::new(0),
+            version: AtomicU64::new(0),
+            changes,
+        }
     }
 
     /// Changes whenever a key comes or goes.
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+
+    /// Whether the set is new enough to let anybody in.
+    pub(super) fn is_fresh(&self, now: u64) -> bool {
+        let fetched = self.fetched.load(Ordering::Acquire);
+        fetched != 0 && now.abs_diff(fetched) <= TOO_OLD
     }
 
     fn set(&self) -> KeySet {
@@ -114,8 +131,9 @@ impl Keys {
             return Ok((key, Change::None));
         }
         let mut change = Change::None;
-        if times.tried == 0 || now.abs_diff(times.tried) >= PAUSE {
-            change = self.fetch(link, &mut times, now, false).await?;
+        if times.named == 0 || now.abs_diff(times.named) >= PAUSE {
+            times.named = now.max(1);
+            change = self.fetch(link, &mut times, now).await?;
         } else if times.failed {
             // Nobody can say that there is no such key.
             return Err(NotGood::Stale);
@@ -128,31 +146,28 @@ impl Keys {
     /// # Errors
     /// It does not come.
     pub(super) async fn refresh(&self, link: &Link, now: u64) -> Result<Change, Fault> {
-        let mut times = self.times.lock().await;
-        let old = times.fetched == 0 || now.abs_diff(times.fetched) >= REFRESH;
-        let rested = times.tried == 0 || now.abs_diff(times.tried) >= PAUSE;
-        if !old || !(rested || times.fetched == 0) {
+        let fetched = self.fetched.load(Ordering::Acquire);
+        if fetched != 0 && now.abs_diff(fetched) < REFRESH {
             return Ok(Change::None);
         }
-        self.fetch(link, &mut times, now, true).await
+        let mut times = self.times.lock().await;
+        if fetched != 0 && now.abs_diff(times.due) < PAUSE {
+            return Ok(Change::None);
+        }
+        times.due = now.max(1);
+        self.fetch(link, &mut times, now).await
     }
 
-    async fn fetch(
-        &self,
-        link: &Link,
-        times: &mut Times,
-        now: u64,
-        background: bool,
-    ) -> Result<Change, Fault> {
-        times.tried = now.max(1);
+    async fn fetch(&self, link: &Link, times: &mut Times, now: u64) -> Result<Change, Fault> {
         times.failed = true;
-        let call = Call::get(PATH);
-        let answer = link.send(&if background { call.in_background() } else { call }).await?;
+        // Whoever waits for it, it is for all: it takes nobody's place.
+        let call = Call::get(PATH).in_background();
+        let answer = link.send(&call).await?;
         if !answer.is_success() {
             return Err(link.unexpected(&answer));
         }
         let keys = read(link, &link.parse::<Jwks>(&answer)?)?;
-        times.fetched = now.max(1);
+        self.fetched.store(now.max(1), Ordering::Release);
         times.failed = false;
         Ok(self.replace(keys))
     }

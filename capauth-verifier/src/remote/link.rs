@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::error::Error as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use capauth_protocol::CLIENT_ADDRESS;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -17,8 +19,10 @@ use super::fault::{Fault, FaultKind, Reports, shown};
 use crate::clock::Clock;
 use crate::error::ConfigError;
 
-/// The most exchanges at once.
-const PLACES: usize = 64;
+/// The most exchanges at once that belong to logins, which anybody can begin.
+const LOGIN_PLACES: usize = 16;
+/// The most at once about tokens.
+const TOKEN_PLACES: usize = 48;
 /// The longest body of an answer, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 /// How long a connection may take to be made.
@@ -52,7 +56,19 @@ pub(super) struct Call<'a> {
     limit: usize,
     /// Whether it may be sent anew when a connection broke that was already made.
     repeatable: bool,
-    background: bool,
+    lane: Lane,
+    address: Option<IpAddr>,
+}
+
+/// Who waits, and for whose sake: what strangers do in one lane leaves the others alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// Somebody who signs in.
+    Login,
+    /// Somebody who shows a token.
+    Token,
+    /// Nobody: it passes an open circuit, and takes nobody's place.
+    Background,
 }
 
 impl<'a> Call<'a> {
@@ -66,7 +82,8 @@ impl<'a> Call<'a> {
             etag: None,
             limit: MAX_ANSWER,
             repeatable: true,
-            background: false,
+            lane: Lane::Token,
+            address: None,
         }
     }
 
@@ -96,9 +113,15 @@ impl<'a> Call<'a> {
         Self { after: Some(after), etag, limit, ..self }
     }
 
-    /// Nobody waits for it: it passes an open circuit, and takes nobody's place.
+    /// Nobody waits for it.
     pub(super) fn in_background(self) -> Self {
-        Self { background: true, ..self }
+        Self { lane: Lane::Background, ..self }
+    }
+
+    /// It belongs to a login, by a person at this address. The service counts people by it, and believes the
+    /// application's credential about it.
+    pub(super) fn of_login(self, address: Option<IpAddr>) -> Self {
+        Self { lane: Lane::Login, address, ..self }
     }
 }
 
@@ -133,10 +156,22 @@ pub(super) struct Link {
     url: String,
     credential: Option<HeaderValue>,
     timeout: Duration,
-    places: Semaphore,
-    circuit: Circuit,
+    logins: Gate,
+    tokens: Gate,
     reports: Reports,
     clock: Arc<dyn Clock>,
+}
+
+/// How many pass at once, and whether any.
+struct Gate {
+    places: Semaphore,
+    circuit: Circuit,
+}
+
+impl Gate {
+    fn new(places: usize) -> Self {
+        Self { places: Semaphore::new(places), circuit: Circuit::default() }
+    }
 }
 
 impl Link {
@@ -180,8 +215,8 @@ impl Link {
             url,
             credential,
             timeout,
-            places: Semaphore::new(PLACES),
-            circuit: Circuit::default(),
+            logins: Gate::new(LOGIN_PLACES),
+            tokens: Gate::new(TOKEN_PLACES),
             reports: Reports::new(),
             clock,
         })
@@ -196,7 +231,7 @@ impl Link {
     }
 
     pub(super) fn is_circuit_open(&self) -> bool {
-        self.circuit.is_open()
+        self.logins.circuit.is_open() || self.tokens.circuit.is_open()
     }
 
     fn now(&self) -> u64 {
@@ -233,7 +268,12 @@ impl Link {
     /// # Errors
     /// Whatever keeps an answer in JSON from coming; 4xx is an answer.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Answer, Fault> {
-        let pass = if call.background { Some(Pass::Background) } else { self.circuit.admit(self.now()) };
+        let gate = match call.lane {
+            Lane::Login => Some(&self.logins),
+            Lane::Token => Some(&self.tokens),
+            Lane::Background => None,
+        };
+        let pass = gate.map_or(Some(Pass::Background), |gate| gate.circuit.admit(self.now()));
         let Some(pass) = pass else {
             return Err(self.fault(
                 FaultKind::CircuitOpen,
@@ -241,9 +281,9 @@ impl Link {
             ));
         };
         let deadline = Instant::now() + self.timeout;
-        let _place = match pass {
-            Pass::Background => None,
-            Pass::Usual | Pass::Probe => match timeout_at(deadline, self.places.acquire()).await {
+        let _place = match gate {
+            None => None,
+            Some(gate) => match timeout_at(deadline, gate.places.acquire()).await {
                 Ok(Ok(place)) => Some(place),
                 Ok(Err(_)) | Err(_) => {
                     return Err(
@@ -253,15 +293,27 @@ impl Link {
             },
         };
         let late = || Err(failed(FaultKind::Timeout, format!("{} does not answer in time", call.path)));
-        match timeout_at(deadline, self.exchange(call)).await.unwrap_or_else(|_| late()) {
-            Ok(answer) => {
-                self.circuit.succeeded();
-                Ok(answer)
+        let outcome = timeout_at(deadline, self.exchange(call)).await.unwrap_or_else(|_| late());
+        self.note(gate, pass, outcome.as_ref().err());
+        outcome.map_err(|failed| self.reports.fault(failed.kind, failed.status, failed.words, self.now()))
+    }
+
+    /// Tells the circuits how it went. An answer that we cannot use is an answer: what strangers send may provoke it, and
+    /// must not close the way to everybody.
+    fn note(&self, gate: Option<&Gate>, pass: Pass, failed: Option<&Failed>) {
+        let is_away = |failed: &Failed| matches!(failed.kind, FaultKind::Connect | FaultKind::Timeout);
+        match (gate, failed) {
+            (Some(gate), Some(failed)) if is_away(failed) => gate.circuit.failed(pass, self.now()),
+            (Some(gate), _) => gate.circuit.succeeded(),
+            (None, None) => {
+                self.logins.circuit.succeeded();
+                self.tokens.circuit.succeeded();
             }
-            Err(failed) => {
-                self.circuit.failed(pass, self.now());
-                Err(self.reports.fault(failed.kind, failed.status, failed.words, self.now()))
+            (None, Some(failed)) if is_away(failed) => {
+                self.logins.circuit.failed(pass, self.now());
+                self.tokens.circuit.failed(pass, self.now());
             }
+            (None, Some(_)) => {}
         }
     }
 
@@ -292,6 +344,12 @@ impl Link {
         }
         if let Some(etag) = call.etag {
             request = request.header(IF_NONE_MATCH, etag);
+        }
+        if let (Lane::Login, Some(credential)) = (call.lane, &self.credential) {
+            if let Some(address) = call.address {
+                request = request.header(CLIENT_ADDRESS, address.to_string());
+            }
+            return Ok(request.header(AUTHORIZATION, credential.clone()));
         }
         let unfit = || failed(FaultKind::Malformed, "what was to be sent does not fit into a header");
         let proof = match call.proof {

@@ -12,7 +12,7 @@ use super::introspection::NotGood;
 use super::link::Call;
 use super::refusal::refusal;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::verifier::Login;
+use crate::verifier::{Caller, Login};
 
 const PATH: &str = "/capauth/v1/verify";
 /// The longest that an older service's token counts, in seconds.
@@ -30,7 +30,7 @@ struct Verified {
 }
 
 impl Inner {
-    pub(super) async fn log_in(&self, request: &VerifyRequest) -> Result<Login, AuthError> {
+    pub(super) async fn log_in(&self, request: &VerifyRequest, caller: &Caller) -> Result<Login, AuthError> {
         let found = self.found()?;
         // A login that could not be taken up must not use the challenge up.
         if found.way == Way::Keys && !self.feed.is_fresh(super::link::millis(self.clock.now())) {
@@ -38,7 +38,7 @@ impl Inner {
         }
         // Where the person goes afterwards is between them and this application.
         let request = VerifyRequest { redirect: None, ..request.clone() };
-        let call = Call::post(PATH, &request);
+        let call = Call::post(PATH, &request).of_login(caller.address);
         if call.length() > MAX_BODY {
             return Err(AuthErrorKind::InvalidRequest.into());
         }

@@ -80,6 +80,8 @@ struct Inner {
     seen: Cache<SeenToken, Arc<whose::Seen>>,
     /// What was ended here, by the hash of its name: at once, whatever the service says.
     ended: Cache<[u8; 32], ()>,
+    /// What was ended here and the service has not been told of yet.
+    untold: std::sync::Mutex<Vec<(String, Timestamp)>>,
     certificate: challenge::Certificate,
 }
 
@@ -158,13 +160,13 @@ impl Verifier for RemoteVerifier {
     async fn challenge(
         &self,
         request: &ChallengeRequest,
-        _caller: &Caller,
+        caller: &Caller,
     ) -> Result<ChallengeResponse, AuthError> {
-        self.inner.make_challenge(request).await
+        self.inner.make_challenge(request, caller).await
     }
 
-    async fn verify(&self, request: &VerifyRequest, _caller: &Caller) -> Result<Login, AuthError> {
-        self.inner.log_in(request).await
+    async fn verify(&self, request: &VerifyRequest, caller: &Caller) -> Result<Login, AuthError> {
+        self.inner.log_in(request, caller).await
     }
 
     /// A token for another service is never good here, whatever the audience.

@@ -44,22 +44,43 @@ impl Inner {
 
     /// Does what is due. What fails was counted, and is tried again.
     pub(super) async fn refresh(&self) -> Result<(), Fault> {
+        // The feed first: nothing else is as urgent, and what hangs must not hold it up.
+        let updated = if self.has_keys() { Some(self.update().await) } else { None };
         let discovered = self.rediscover().await;
         // What was known still counts.
-        if self.found().is_ok_and(|found| found.way == Way::Keys) {
-            self.update().await?;
+        match updated {
+            Some(updated) => updated?,
+            None if self.has_keys() => self.update().await?,
+            None => {}
         }
+        self.tell_ended().await;
         discovered.map(drop)
     }
 
-    /// Keys and feed.
+    fn has_keys(&self) -> bool {
+        self.found().is_ok_and(|found| found.way == Way::Keys)
+    }
+
+    /// Feed and keys.
     pub(super) async fn update(&self) -> Result<(), Fault> {
-        let fetched = self.keys.refresh(&self.link, self.millis()).await;
-        if fetched.as_ref().is_ok_and(|change| *change == Change::Everything) {
+        let polled = self.feed.poll(&self.link, self.millis()).await;
+        if self.keys.refresh(&self.link, self.millis()).await? == Change::Everything {
+            // A new installation behind the old URL: its feed starts at the beginning.
             self.feed.restart();
+            return self.feed.poll(&self.link, self.millis()).await;
         }
-        self.feed.poll(&self.link, self.millis()).await?;
-        fetched.map(|_| ())
+        polled
+    }
+
+    /// Tells the service of tokens that were ended while it was away.
+    async fn tell_ended(&self) {
+        let now = self.clock.timestamp();
+        let waiting = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
+        for (jti, expires) in waiting {
+            if expires > now && self.tell(&jti, expires).await.is_err() {
+                self.keep_untold(jti, expires);
+            }
+        }
     }
 
     /// Asks what the service is when that is not known, was not asked for a while, or when nothing else would find out

@@ -1,7 +1,7 @@
 //! Whose token or session this is, and whether it still counts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use capauth_protocol::OidcClaims;
@@ -11,6 +11,7 @@ use jsonwebtoken::Algorithm;
 
 use super::Inner;
 use super::discovery::{Found, Way};
+use super::fault::Fault;
 use super::introspection::{NotGood, Told, name_of};
 use super::keys::Change;
 use super::link::{Call, Proof, bearer, millis};
@@ -26,6 +27,8 @@ const LOGOUT: &str = "/capauth/v1/logout";
 /// Seconds for which a token of an older service counts that does not say when it ends; it is asked about all the
 /// while.
 const UNKNOWN_EXPIRY: u64 = 60;
+/// The most ended tokens that wait until the service can be told.
+const MAX_UNTOLD: usize = 4096;
 
 /// A token that was verified here.
 pub(super) struct Seen {
@@ -120,7 +123,8 @@ impl Inner {
     }
 
     fn fresh(&self, now: SystemTime) -> Result<(), NotGood> {
-        if self.feed.is_fresh(millis(now)) { Ok(()) } else { Err(NotGood::Stale) }
+        let now = millis(now);
+        if self.feed.is_fresh(now) && self.keys.is_fresh(now) { Ok(()) } else { Err(NotGood::Stale) }
     }
 
     fn not_ended(&self, session: &Session, jti_hash: &[u8; 32]) -> Result<(), NotGood> {
@@ -256,9 +260,27 @@ impl Inner {
         }
         // The token may end before a session that was made of it.
         let longest = session.authenticated_at.plus(self.session_lifetime.as_secs()).max(session.expires);
-        let request = RevokeRequest { jti: session.jti.clone(), expires: Some(longest.as_unix()) };
+        // Kept until it is told: the service may be away, and whoever asked may be gone before it answers.
+        self.keep_untold(session.jti.clone(), longest);
+        self.tell(&session.jti, longest).await?;
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.retain(|(jti, _)| *jti != session.jti);
+        Ok(())
+    }
+
+    /// Tells the service that a token has ended.
+    pub(super) async fn tell(&self, jti: &str, expires: Timestamp) -> Result<(), Fault> {
+        let request = RevokeRequest { jti: jti.to_owned(), expires: Some(expires.as_unix()) };
         let answer = self.link.send(&Call::post(REVOKE, &request).proof(Proof::Credential)).await?;
-        if answer.is_success() { Ok(()) } else { Err(self.link.unexpected(&answer).into()) }
+        if answer.is_success() { Ok(()) } else { Err(self.link.unexpected(&answer)) }
+    }
+
+    /// Remembers that the service has to be told.
+    pub(super) fn keep_untold(&self, jti: String, expires: Timestamp) {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        if untold.len() < MAX_UNTOLD {
+            untold.push((jti, expires));
+        }
     }
 }
 

@@ -21,6 +21,9 @@ use ring::KeyRing;
 
 /// The purpose of an access token, in its header: RFC 9068.
 const TYPE: &str = "at+jwt";
+/// Seconds for which a session may last that another application makes of a token: 30 days. The feed tells of erased keys
+/// for longer.
+const LONGEST_ELSEWHERE: u64 = 30 * 24 * 3600;
 /// The longest text that is looked at as a token, in bytes.
 pub(crate) const MAX_TOKEN: usize = 8 * 1024;
 
@@ -124,7 +127,7 @@ impl Tokens {
             jti: session.jti.clone(),
             capauth_generation: session.generation,
             capauth_epoch: session.epoch,
-            capauth_session_until: Some(session.expires.as_unix()),
+            capauth_session_until: Some(session.expires.min(now.plus(LONGEST_ELSEWHERE)).as_unix()),
             capauth_origin: session.origin.clone(),
             capauth_shared_groups: session.shared_groups.clone(),
             claims,

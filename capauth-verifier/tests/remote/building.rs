@@ -65,6 +65,10 @@ async fn the_own_name_is_given_or_expressly_shared() {
     assert_eq!(verifier.service(), "auth.example.com");
     let verifier = builder().shared_service(true).service(OWN).build().await.unwrap();
     assert_eq!(verifier.service(), OWN);
+    // *Attack: an application that bears the service's own name, whose tokens would open the service.*
+    let error = refused(builder().service("auth.example.com")).await;
+    assert!(error.contains("central service's own name"), "{error}");
+    assert!(builder().shared_service(true).service("auth.example.com").build().await.is_ok());
     // A name that nobody says cannot be waited for.
     central.server.set_down(true);
     assert!(builder().shared_service(true).build().await.is_err());

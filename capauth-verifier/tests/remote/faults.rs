@@ -9,8 +9,8 @@ use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Reco
 use serde_json::json;
 
 use crate::central::{
-    CHALLENGE, CREDENTIAL, Central, FEED, JWKS, TOKEN_INFO, VERIFY, WELL_KNOWN, cause, challenge_request,
-    log_in, verify_request, whose,
+    CHALLENGE, CREDENTIAL, Central, FEED, JWKS, REVOKE, TOKEN_INFO, VERIFY, WELL_KNOWN, cause,
+    challenge_request, log_in, verify_request, whose,
 };
 use crate::http::Reply;
 
@@ -239,8 +239,70 @@ fn an_open_circuit_is_counted_as_such() {
     assert_eq!(counted, HashMap::from(expected));
 }
 
+#[tokio::test]
+async fn attack_answers_that_a_stranger_provokes_do_not_close_the_way_to_others() {
+    let central = Central::start().await;
+    let asking = central.asking().await;
+    central.server.always(TOKEN_INFO, Reply::json(200, &crate::asking::told(&central)));
+    for answer in
+        [Reply::Json(500, String::from("{}")), raw("403 No\r\ncontent-type: text/html", "<p>No</p>")]
+    {
+        central.server.always(VERIFY, answer);
+        for _ in 0..12 {
+            assert_eq!(log_in(&asking).await.unwrap_err().kind(), UNAVAILABLE);
+        }
+        assert!(challenged(&asking).await.is_ok());
+        assert!(whose(&asking, "any.token").await.is_ok());
+    }
+    // Logins that find nobody close the way to logins alone.
+    central.server.always(VERIFY, Reply::HangUp);
+    for _ in 0..12 {
+        assert_eq!(log_in(&asking).await.unwrap_err().kind(), UNAVAILABLE);
+    }
+    let asked = central.server.times(CHALLENGE);
+    assert_eq!(challenged(&asking).await, Err(UNAVAILABLE));
+    assert_eq!(central.server.times(CHALLENGE), asked, "the circuit is open");
+    assert!(whose(&asking, "another.token").await.is_ok());
+}
+
+#[tokio::test]
+async fn keys_that_were_not_confirmed_for_a_quarter_of_an_hour_count_no_longer() {
+    let central = Central::start().await;
+    let verifier = central.verifier().await;
+    let token = central.token_with("exp", central.now() + 3600);
+    assert!(whose(&verifier, &token).await.is_ok());
+    let published = central.server.asked(JWKS).len();
+    central.server.always(JWKS, Reply::HangUp);
+    for minutes in [14, 2] {
+        central.advance(minutes * 60);
+        // The feed comes, the keys do not.
+        assert!(verifier.refresh().await.is_err());
+        let fresh = minutes == 14;
+        assert_eq!(whose(&verifier, &token).await.is_ok(), fresh, "{minutes}");
+    }
+    assert_eq!(whose(&verifier, &token).await.unwrap_err(), UNAVAILABLE);
+    assert!(central.server.asked(JWKS).len() > published);
+}
+
+#[tokio::test]
+async fn a_sign_out_that_the_service_could_not_hear_is_told_when_it_is_back() {
+    let central = Central::start().await;
+    let verifier = central.verifier().await;
+    central.gives(&central.token());
+    let session = log_in(&verifier).await.unwrap().session().clone();
+    central.server.always(REVOKE, Reply::HangUp);
+    assert_eq!(verifier.end(&session).await.unwrap_err().kind(), UNAVAILABLE);
+    assert!(verifier.resume(&session).await.is_err(), "here it has ended at once");
+    central.server.always(REVOKE, Reply::Json(200, String::from(r#"{"revoked":true}"#)));
+    let heard = central.server.times(REVOKE);
+    verifier.refresh().await.unwrap();
+    assert_eq!(central.server.times(REVOKE), heard + 1);
+    verifier.refresh().await.unwrap();
+    assert_eq!(central.server.times(REVOKE), heard + 1, "once");
+}
+
 #[test]
-fn no_more_than_sixty_four_questions_wait_at_once() {
+fn attack_logins_that_hang_take_no_places_but_their_own() {
     let counted = Counts::during(async {
         let central = Central::start().await;
         let verifier = central.builder().timeout(Duration::from_secs(3)).build().await.unwrap();
@@ -253,7 +315,7 @@ fn no_more_than_sixty_four_questions_wait_at_once() {
                 tokio::spawn(async move { challenged(&verifier).await })
             })
             .collect();
-        while central.server.times(CHALLENGE) < 64 {
+        while central.server.times(CHALLENGE) < 16 {
             tokio::task::yield_now().await;
         }
         // What nobody waits for takes none of their places.
@@ -261,13 +323,16 @@ fn no_more_than_sixty_four_questions_wait_at_once() {
         let described = central.server.times(WELL_KNOWN);
         verifier.refresh().await.unwrap();
         assert_eq!(central.server.times(WELL_KNOWN), described + 1);
-        assert_eq!(central.server.times(CHALLENGE), 64);
+        // Nor do those wait who are signed in.
+        central.server.always(TOKEN_INFO, Reply::json(200, &crate::asking::told(&central)));
+        assert!(whose(&verifier, "any.token").await.is_ok());
+        assert_eq!(central.server.times(CHALLENGE), 16);
         for one in waiting {
             assert_eq!(one.await.unwrap(), Err(UNAVAILABLE));
         }
     });
     assert_eq!(counted.values().sum::<u64>(), 70, "{counted:?}");
-    assert!(counted.get("timeout").is_some_and(|n| *n >= 64), "{counted:?}");
+    assert!(counted.get("timeout").is_some_and(|n| *n >= 16), "{counted:?}");
 }
 
 #[tokio::test]

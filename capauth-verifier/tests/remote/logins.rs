@@ -19,7 +19,8 @@ async fn a_login_is_what_its_token_says() {
     let mut request = verify_request();
     request.redirect = Some(String::from("/private"));
     request.enrollment_code = Some(String::from("code"));
-    let login = verifier.verify(&request, &Caller::default()).await.unwrap();
+    let caller = Caller { address: Some("203.0.113.7".parse().unwrap()), host: None };
+    let login = verifier.verify(&request, &caller).await.unwrap();
     assert_eq!(login.who.sub().to_string(), PERSON);
     assert_eq!(login.who.groups(), ["readers"]);
     assert_eq!(login.response.access_token, token);
@@ -32,7 +33,10 @@ async fn a_login_is_what_its_token_says() {
     let sent = central.server.asked(VERIFY)[0].json();
     assert_eq!(sent["enrollment_code"], "code");
     assert!(sent.get("redirect").is_none());
-    assert_eq!(central.server.asked(VERIFY)[0].header("authorization"), "");
+    // The service counts people by their address, on the word of an application it knows.
+    let proof = format!("Bearer {CREDENTIAL}");
+    assert_eq!(central.server.asked(VERIFY)[0].header("authorization"), proof);
+    assert_eq!(central.server.asked(VERIFY)[0].header("capauth-client-address"), "203.0.113.7");
 
     let resumed = verifier.resume(session).await.unwrap();
     assert_eq!(resumed.claims(), login.who.claims());
