@@ -3,9 +3,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
-use capauth_tower::{AuthErrorKind, CapAuth, DECIDING_HEADERS, Group, Refused, Rule};
+use capauth_tower::{AuthErrorKind, CapAuth, Group, Refused, Rule};
+use futures_util::lock::{Mutex, MutexGuard};
 use http::request::Parts;
 use rocket::http::Status;
 use rocket::request::{FromRequest, Outcome};
@@ -138,27 +139,22 @@ impl<'r> FromRequest<'r> for Human {
     }
 }
 
-/// A request in which who sends it has been found out, once for all of its guards.
-struct Decided(Result<Parts, Refused>);
+/// The neutral side of a request: what was decided is among its extensions, for the guard that asks next.
+struct Known(Mutex<Parts>);
 
-async fn decided<'r>(request: &'r Request<'_>) -> Result<(&'r CapAuth, Parts), Refused> {
+async fn known<'r>(request: &'r Request<'_>) -> Result<(&'r CapAuth, MutexGuard<'r, Parts>), Refused> {
     let capauth = request.rocket().state::<CapAuth>().ok_or_else(|| Refused::not_mounted(FIX))?;
-    let decide = async {
-        let mut parts = translate::parts(request, "", |name| DECIDING_HEADERS.contains(name));
-        let decision = capauth.identify(&mut parts).await;
-        Decided(decision.map(|_| parts))
-    };
-    let Decided(decided) = request.local_cache_async(decide).await;
-    Ok((capauth, decided.clone()?))
+    let known = request.local_cache(|| Known(Mutex::new(translate::deciding(request))));
+    Ok((capauth, known.0.lock().await))
 }
 
 async fn identify(request: &Request<'_>) -> Result<Option<capauth_tower::Authenticated>, Refused> {
-    let (capauth, mut parts) = decided(request).await?;
+    let (capauth, mut parts) = known(request).await?;
     capauth.identify(&mut parts).await
 }
 
 async fn require(request: &Request<'_>, rule: &Rule) -> Result<capauth_tower::Authenticated, Refused> {
-    let (capauth, mut parts) = decided(request).await?;
+    let (capauth, mut parts) = known(request).await?;
     capauth.require(&mut parts, rule).await
 }
 
@@ -180,7 +176,7 @@ pub struct Rejection(Refused);
 
 /// Where a catcher, which is told a status and nothing else, finds why.
 #[derive(Default)]
-struct Left(Mutex<Option<Rejection>>);
+struct Left(std::sync::Mutex<Option<Rejection>>);
 
 impl Rejection {
     /// Why.

@@ -79,7 +79,7 @@ impl Handler for Endpoint {
             Part::Login => capauth.endpoints(),
             Part::Service => capauth.service_endpoints(),
         };
-        let parts = translate::parts(request, self.mount(request), |_| true);
+        let parts = translate::parts(request, self.mount(request));
         // How much of a body is read, and for how long, is for the endpoints to say.
         let stream = ReaderStream::new(data.open(ByteUnit::max_value()));
         let body = StreamBody::new(stream.map_ok(Frame::data));

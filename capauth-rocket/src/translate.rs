@@ -2,10 +2,10 @@
 
 use std::io::Cursor;
 
-use capauth_tower::{Body, Mount, OriginalUri, Peer};
+use capauth_tower::{Body, DECIDING_HEADERS, Mount, OriginalUri, Peer};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri, header};
 use rocket::http::{Method, Status};
 use rocket::{Request, Response};
 
@@ -18,29 +18,24 @@ pub(crate) const METHODS: [Method; 9] = {
     [Get, Put, Post, Delete, Options, Head, Trace, Connect, Patch]
 };
 
-/// What Rocket knows of a request, with those of its headers that are wanted, without the body.
+/// What Rocket knows of a request that is to be answered by the endpoints, without its body and without the path that
+/// they are mounted below.
 ///
 /// The path is the one that was sent: Rocket decodes it to find a route, and the endpoints do not.
-pub(crate) fn parts(request: &Request<'_>, mount: &str, wanted: impl Fn(&HeaderName) -> bool) -> Parts {
+pub(crate) fn parts(request: &Request<'_>, mount: &str) -> Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     let raw = request.uri().to_string();
     let below = raw.strip_prefix(mount).filter(|below| below.starts_with('/')).unwrap_or(&raw);
     parts.method = method(request.method());
     parts.uri = uri(below);
     for header in request.headers().iter() {
-        let name = HeaderName::from_bytes(header.name().as_str().as_bytes());
-        let value = HeaderValue::from_bytes(header.value().as_bytes());
-        let (Ok(name), Ok(value)) = (name, value) else { continue };
-        if wanted(&name) {
-            // Hyper's own map, from which Rocket took them, holds no more than this one can.
-            let _ = parts.headers.try_append(name, value);
+        if let Ok(name) = HeaderName::from_bytes(header.name().as_str().as_bytes()) {
+            append(&mut parts, name, header.value());
         }
     }
     // In HTTP/2 the host is no header.
-    if let Some(host) = request.host().filter(|_| !parts.headers.contains_key(http::header::HOST))
-        && let Ok(host) = HeaderValue::try_from(host.to_string())
-    {
-        parts.headers.insert(http::header::HOST, host);
+    if let Some(host) = request.host().filter(|_| !parts.headers.contains_key(header::HOST)) {
+        append(&mut parts, header::HOST, &host.to_string());
     }
     // Not `client_ip`, which believes a header of anybody's.
     if let Some(remote) = request.remote() {
@@ -49,6 +44,26 @@ pub(crate) fn parts(request: &Request<'_>, mount: &str, wanted: impl Fn(&HeaderN
     parts.extensions.insert(OriginalUri(uri(&raw)));
     parts.extensions.insert(Mount(mount.to_owned()));
     parts
+}
+
+/// As much of a request as those look at who ask who sent it.
+pub(crate) fn deciding(request: &Request<'_>) -> Parts {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = method(request.method());
+    parts.uri = uri(&request.uri().to_string());
+    for name in DECIDING_HEADERS {
+        for value in request.headers().get(name.as_str()) {
+            append(&mut parts, name.clone(), value);
+        }
+    }
+    parts
+}
+
+fn append(parts: &mut Parts, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+        // Hyper's own map, from which Rocket took them, holds no more than this one can.
+        let _ = parts.headers.try_append(name, value);
+    }
 }
 
 /// What cannot be written as a URI is none of ours: the root is not either.

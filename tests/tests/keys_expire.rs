@@ -277,10 +277,16 @@ async fn token_outlives_a_key_whose_expiry_was_shortened_meanwhile() {
     let challenge = world.challenge(bare.fingerprint()).await;
     let signature = signer::detached(&bare.pair(), &payload(&challenge));
     let answer = response(bare.fingerprint(), &challenge, signature, Some(short.armored()));
-    assert_eq!(world.answer(&answer).await.expect("ten minutes more").response.expires_in, 600);
-    world.verifier.authenticate(&login.response.access_token, Audience::Own).await.expect("not yet");
-    world.advance(601);
+    let renewed = world.answer(&answer).await.expect("ten minutes more");
+    assert_eq!(renewed.response.expires_in, 600);
+    // At once: a reader elsewhere knows of the key only what its token said.
     let outcome = world.verifier.authenticate(&login.response.access_token, Audience::Own).await;
     assert_eq!(kind(outcome), K::InvalidToken);
+    let token = &renewed.response.access_token;
+    world.advance(599);
+    world.verifier.authenticate(token, Audience::Own).await.expect("not yet");
+    world.advance(2);
+    assert_eq!(kind(world.verifier.authenticate(token, Audience::Own).await), K::InvalidToken);
+    assert_eq!(kind(world.verifier.resume(renewed.who.session()).await), K::InvalidToken);
     assert_eq!(kind(world.verifier.resume(login.who.session()).await), K::InvalidToken);
 }
