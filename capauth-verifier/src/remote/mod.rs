@@ -14,6 +14,7 @@ mod refusal;
 mod upkeep;
 mod whose;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -81,7 +82,7 @@ struct Inner {
     /// What was ended here, by the hash of its name: at once, whatever the service says.
     ended: Cache<[u8; 32], ()>,
     /// What was ended here and the service has not been told of yet.
-    untold: std::sync::Mutex<Vec<(String, Timestamp)>>,
+    untold: std::sync::Mutex<HashMap<String, Timestamp>>,
     certificate: challenge::Certificate,
 }
 

@@ -16,6 +16,8 @@ use super::link::millis;
 const EVERY: Duration = Duration::from_millis(500);
 /// Milliseconds after which the service is asked anew what it is.
 const REDISCOVER: u64 = 5 * 60 * 1000;
+/// Of how many ended tokens the service is told in one round.
+const TOLD_AT_ONCE: usize = 16;
 /// Milliseconds after which that is tried again when it failed.
 const RETRY: u64 = 10_000;
 
@@ -72,13 +74,18 @@ impl Inner {
         polled
     }
 
-    /// Tells the service of tokens that were ended while it was away.
+    /// Tells the service of tokens that were ended while it was away: of a few at a time, and of none once it fails, since
+    /// the feed waits meanwhile.
     async fn tell_ended(&self) {
         let now = self.clock.timestamp();
-        let waiting = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting: Vec<_> = {
+            let mut untold = self.untold();
+            untold.retain(|_, expires| *expires > now);
+            untold.iter().take(TOLD_AT_ONCE).map(|(jti, expires)| (jti.clone(), *expires)).collect()
+        };
         for (jti, expires) in waiting {
-            if expires > now && self.tell(&jti, expires).await.is_err() {
-                self.keep_untold(jti, expires);
+            if self.tell(&jti, expires).await.is_err() {
+                break;
             }
         }
     }

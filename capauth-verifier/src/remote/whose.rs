@@ -1,7 +1,8 @@
 //! Whose token or session this is, and whether it still counts.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use capauth_protocol::OidcClaims;
@@ -260,27 +261,29 @@ impl Inner {
         }
         // The token may end before a session that was made of it.
         let longest = session.authenticated_at.plus(self.session_lifetime.as_secs()).max(session.expires);
-        // Kept until it is told: the service may be away, and whoever asked may be gone before it answers.
-        self.keep_untold(session.jti.clone(), longest);
-        self.tell(&session.jti, longest).await?;
-        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
-        untold.retain(|(jti, _)| *jti != session.jti);
-        Ok(())
+        {
+            // Kept until it is told: the service may be away, and whoever asked may be gone before it answers.
+            let mut untold = self.untold();
+            if untold.len() < MAX_UNTOLD {
+                untold.insert(session.jti.clone(), longest);
+            }
+        }
+        Ok(self.tell(&session.jti, longest).await?)
     }
 
-    /// Tells the service that a token has ended.
+    /// Tells the service that a token has ended. What it was told of waits no longer.
     pub(super) async fn tell(&self, jti: &str, expires: Timestamp) -> Result<(), Fault> {
         let request = RevokeRequest { jti: jti.to_owned(), expires: Some(expires.as_unix()) };
         let answer = self.link.send(&Call::post(REVOKE, &request).proof(Proof::Credential)).await?;
-        if answer.is_success() { Ok(()) } else { Err(self.link.unexpected(&answer)) }
+        if !answer.is_success() {
+            return Err(self.link.unexpected(&answer));
+        }
+        self.untold().remove(jti);
+        Ok(())
     }
 
-    /// Remembers that the service has to be told.
-    pub(super) fn keep_untold(&self, jti: String, expires: Timestamp) {
-        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
-        if untold.len() < MAX_UNTOLD {
-            untold.push((jti, expires));
-        }
+    pub(super) fn untold(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

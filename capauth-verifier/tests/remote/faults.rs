@@ -301,6 +301,29 @@ async fn a_sign_out_that_the_service_could_not_hear_is_told_when_it_is_back() {
     assert_eq!(central.server.times(REVOKE), heard + 1, "once");
 }
 
+#[tokio::test]
+async fn attack_many_sign_outs_that_the_service_does_not_hear_do_not_hold_up_the_feed() {
+    let central = Central::start().await;
+    let verifier = central.verifier().await;
+    central.gives(&central.token());
+    let session = log_in(&verifier).await.unwrap().session().clone();
+    central.server.always(REVOKE, Reply::Json(500, String::from("{}")));
+    for number in 0..40 {
+        let session = capauth_verifier::Session { jti: format!("jti-{number}"), ..session.clone() };
+        assert!(verifier.end(&session).await.is_err());
+    }
+    let (heard, polled) = (central.server.times(REVOKE), central.server.times(FEED));
+    verifier.refresh().await.unwrap();
+    assert_eq!((central.server.times(REVOKE), central.server.times(FEED)), (heard + 1, polled + 1));
+    // Once it is back all are told, a few in each round.
+    central.server.always(REVOKE, Reply::Json(200, String::from(r#"{"revoked":true}"#)));
+    let heard = heard + 1;
+    for rounds in [16, 32, 40, 40] {
+        verifier.refresh().await.unwrap();
+        assert_eq!(central.server.times(REVOKE), heard + rounds);
+    }
+}
+
 #[test]
 fn attack_logins_that_hang_take_no_places_but_their_own() {
     let counted = Counts::during(async {
