@@ -54,5 +54,8 @@ pub const MAX_JSON_DEPTH: usize = 32;
 /// Values in a JSON document, containers and scalars counted alike.
 pub const MAX_JSON_VALUES: usize = 10_000;
 
+/// Seconds that a session lasts at most: browsers forget cookies after 400 days, whatever they are told.
+pub const MAX_SESSION_SECONDS: u64 = 400 * 24 * 3600;
+
 /// Seconds for which a challenge may be answered.
 pub const NONCE_TTL_SECONDS: u64 = 60;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::payload::NoncePayload;
 use crate::{Fingerprint, OidcClaims};
 
 /// The answer to `POST /challenge`: everything that the payload to sign is made of.
@@ -33,6 +34,23 @@ pub struct ChallengeResponse {
     /// The challenge as text for a QR code; empty when there is none.
     #[serde(default)]
     pub qr_payload: String,
+}
+
+impl ChallengeResponse {
+    /// What a person signs to answer it: version 2 where it names an origin.
+    ///
+    /// Whoever signs looks first whether it is the login they asked for, and at
+    /// [`has_control_characters`](NoncePayload::has_control_characters).
+    pub fn payload(&self) -> NoncePayload<'_> {
+        NoncePayload {
+            nonce: &self.nonce,
+            client_nonce: &self.client_nonce_echo,
+            timestamp: &self.timestamp,
+            service: &self.service,
+            expires: &self.expires,
+            origin: Some(self.origin.as_str()).filter(|origin| !origin.is_empty()),
+        }
+    }
 }
 
 /// The answer to `POST /verify`: the login succeeded.
@@ -236,6 +254,11 @@ mod tests {
             "service":"s","expires":"e"}"#;
         let read: ChallengeResponse = serde_json::from_str(text).unwrap();
         assert_eq!((read.origin.as_str(), read.nonce.as_str()), ("", "n"));
+        let v1 = "CAPAUTH_NONCE_V1\nnonce=n\nclient_nonce=c\ntimestamp=t\nservice=s\nexpires=e";
+        assert_eq!(read.payload().to_text(), v1);
+        let page = ChallengeResponse { origin: String::from("https://a.example"), ..read };
+        let v2 = "CAPAUTH_NONCE_V2\nnonce=n\nclient_nonce=c\norigin=https://a.example\ntimestamp=t\nservice=s\nexpires=e";
+        assert_eq!(page.payload().to_text(), v2);
         assert!(serde_json::from_str::<ChallengeResponse>("{}").is_err());
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use capauth_protocol::payload::{ClaimsPayload, NoncePayload};
+use capauth_protocol::payload::ClaimsPayload;
 use capauth_protocol::request::{ChallengeRequest, VerifyRequest};
 use capauth_protocol::response::ChallengeResponse;
 use capauth_protocol::{Fingerprint, Json};
@@ -121,20 +121,9 @@ pub fn request(fingerprint: Fingerprint) -> ChallengeRequest {
     ChallengeRequest { client_nonce: Some(CLIENT_NONCE.into()), ..ChallengeRequest::new(fingerprint) }
 }
 
-/// What the client signs: built by the client from the answer, as every client does.
+/// What the client signs.
 pub fn payload(challenge: &ChallengeResponse) -> String {
-    nonce_payload(challenge).to_text()
-}
-
-pub fn nonce_payload(challenge: &ChallengeResponse) -> NoncePayload<'_> {
-    NoncePayload {
-        nonce: &challenge.nonce,
-        client_nonce: &challenge.client_nonce_echo,
-        timestamp: &challenge.timestamp,
-        service: &challenge.service,
-        expires: &challenge.expires,
-        origin: Some(challenge.origin.as_str()).filter(|origin| !origin.is_empty()),
-    }
+    challenge.payload().to_text()
 }
 
 pub fn response(

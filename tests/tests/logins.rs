@@ -14,7 +14,7 @@ use capauth_protocol::payload::NoncePayload;
 use capauth_protocol::request::ChallengeRequest;
 use capauth_protocol::response::ChallengeResponse;
 use capauth_tests::keys::{Draft, MINUTE, at};
-use capauth_tests::login::{ISSUER, SERVICE, World, kind, nonce_payload, payload, request, response};
+use capauth_tests::login::{ISSUER, SERVICE, World, kind, payload, request, response};
 use capauth_tests::signer;
 use capauth_verifier::{Audience, AuthErrorKind as K, Caller, ServiceEntry, Verifier as _};
 
@@ -31,7 +31,7 @@ async fn every_line_of_the_payload_counts() {
         let asked = ChallengeRequest { origin: origin.map(str::to_owned), ..request(fingerprint) };
         let challenge = world.ask(asked).await.unwrap();
         let another = world.challenge(fingerprint).await;
-        let honest = nonce_payload(&challenge);
+        let honest = challenge.payload();
         let changed = [
             NoncePayload { service: APP, ..honest },
             NoncePayload { service: "", ..honest },
@@ -68,7 +68,7 @@ async fn version_1_payload_for_a_version_2_challenge_and_the_other_way_round() {
     let v1 = world.challenge(fingerprint).await;
     assert_eq!((v2.origin.as_str(), v1.origin.as_str()), (ORIGIN, ""));
     let answer = async |challenge: &ChallengeResponse, origin: Option<&str>| {
-        let text = NoncePayload { origin, ..nonce_payload(challenge) }.to_text();
+        let text = NoncePayload { origin, ..challenge.payload() }.to_text();
         world.answer(&response(fingerprint, challenge, signer::detached(&member.pair(), &text), None)).await
     };
     assert_eq!(kind(answer(&v2, None).await), K::InvalidNonceSignature);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, HttpServer};
-use capauth_protocol::payload::{ClaimsPayload, NoncePayload};
+use capauth_protocol::payload::ClaimsPayload;
 use capauth_protocol::response::ChallengeResponse;
 use capauth_protocol::{Json, VERSION};
 use serde_json::{Value, json};
@@ -142,14 +142,7 @@ impl Client {
         });
         let answer = self.post(&format!("{}{path}", self.mount), &[], &ask).await;
         let challenge: ChallengeResponse = serde_json::from_str(&answer.text).unwrap();
-        let payload = NoncePayload {
-            nonce: &challenge.nonce,
-            client_nonce: &challenge.client_nonce_echo,
-            timestamp: &challenge.timestamp,
-            service: &challenge.service,
-            expires: &challenge.expires,
-            origin: Some(&challenge.origin),
-        };
+        let payload = challenge.payload();
         let (now, fingerprint) = (SystemTime::now(), person.fingerprint());
         let claims_json = Json::parse(claims.to_string().as_bytes()).unwrap().to_canonical();
         let signed =

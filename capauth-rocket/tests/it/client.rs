@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use capauth_protocol::payload::{ClaimsPayload, NoncePayload};
+use capauth_protocol::payload::ClaimsPayload;
 use capauth_protocol::response::ChallengeResponse;
 use capauth_protocol::{Json, VERSION};
 use reqwest::header::HeaderMap;
@@ -170,14 +170,7 @@ impl Client {
         });
         let answer = self.post(path, &[], &ask).await;
         let challenge: ChallengeResponse = serde_json::from_str(&answer.text).unwrap();
-        let payload = NoncePayload {
-            nonce: &challenge.nonce,
-            client_nonce: &challenge.client_nonce_echo,
-            timestamp: &challenge.timestamp,
-            service: &challenge.service,
-            expires: &challenge.expires,
-            origin: Some(&challenge.origin),
-        };
+        let payload = challenge.payload();
         let (now, fingerprint) = (SystemTime::now(), person.fingerprint());
         let claims_json = Json::parse(claims.to_string().as_bytes()).unwrap().to_canonical();
         let signed =

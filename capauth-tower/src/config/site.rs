@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use capauth_protocol::limits::MAX_SESSION_SECONDS;
 use capauth_verifier::{Clock, ConfigError, SystemClock};
 
 use crate::origin::Origins;
@@ -11,8 +12,6 @@ use crate::session::Sessions;
 
 /// How long a session lasts when nothing else is said.
 const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 3600);
-/// Browsers forget cookies after 400 days, whatever they are told.
-const LONGEST_SESSION: Duration = Duration::from_secs(400 * 24 * 3600);
 /// The longest path that an application is mounted at.
 const LONGEST_MOUNT: usize = 512;
 
@@ -51,7 +50,9 @@ impl Site {
 
     /// What is wrong before anything is opened; otherwise what should be said at start-up.
     pub(super) fn check(&self) -> Result<Vec<String>, ConfigError> {
-        if self.session_lifetime.as_secs() == 0 || self.session_lifetime > LONGEST_SESSION {
+        if self.session_lifetime.as_secs() == 0
+            || self.session_lifetime > Duration::from_secs(MAX_SESSION_SECONDS)
+        {
             return Err(ConfigError::new("the session lifetime must be between a second and 400 days"));
         }
         if !is_mount(&self.mount) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use capauth_protocol::Json;
-use capauth_protocol::payload::{ClaimsPayload, NoncePayload};
+use capauth_protocol::payload::ClaimsPayload;
 use capauth_protocol::response::ChallengeResponse;
 use capauth_tower::{Body, CapAuth, Clock, LocalConfig, ManualClock, Stores};
 use capauth_verifier::memory;
@@ -62,14 +62,7 @@ impl Site {
 
     /// What somebody answers to a challenge.
     pub(crate) fn answer(&self, challenge: &ChallengeResponse, person: &Person, claims: &Value) -> Value {
-        let payload = NoncePayload {
-            nonce: &challenge.nonce,
-            client_nonce: &challenge.client_nonce_echo,
-            timestamp: &challenge.timestamp,
-            service: &challenge.service,
-            expires: &challenge.expires,
-            origin: Some(challenge.origin.as_str()).filter(|origin| !origin.is_empty()),
-        };
+        let payload = challenge.payload();
         let now = self.clock.now();
         let mut body = json!({
             "fingerprint": person.fingerprint(),

@@ -9,9 +9,6 @@ use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::stores::{EnrolledKey, KeyQuery, Revocation};
 
-/// Seconds for which an ended token is remembered at most: browsers keep a session no longer than 400 days.
-const LONGEST_SESSION: u64 = 400 * 24 * 3600;
-
 impl LocalVerifier {
     /// How the service is. Never fails: a store that does not answer is `healthy: false`.
     pub async fn status(&self) -> Status {
@@ -103,9 +100,10 @@ impl LocalVerifier {
     /// The store is gone.
     pub async fn revoke_token(&self, jti: &str, expires: Option<Timestamp>) -> Result<(), AuthError> {
         let now = self.now();
-        let longest = now.plus(self.session_lifetime.max(self.token_lifetime).as_secs());
+        let longest = self.longest_since(now);
+        let most = now.plus(limits::MAX_SESSION_SECONDS);
         // Never for less: what is forgotten counts again.
-        let expires = expires.map_or(longest, |expires| expires.min(now.plus(LONGEST_SESSION)).max(longest));
+        let expires = expires.map_or(longest, |expires| expires.min(most).max(longest));
         self.end_jti(jti, expires).await
     }
 

@@ -93,9 +93,13 @@ impl LocalVerifier {
     }
 
     pub(super) async fn end_session(&self, session: &Session) -> Result<(), AuthError> {
-        // The session's cookie may outlive its token: remember for as long as either could.
-        let longest = session.authenticated_at.plus(self.session_lifetime.max(self.token_lifetime).as_secs());
+        let longest = self.longest_since(session.authenticated_at);
         self.end_jti(&session.jti, longest.max(session.expires)).await
+    }
+
+    /// How long whatever was made of a login at this time may last: a session's cookie may outlive its token.
+    pub(super) fn longest_since(&self, login: Timestamp) -> Timestamp {
+        login.plus(self.session_lifetime.max(self.token_lifetime).as_secs())
     }
 
     pub(super) async fn end_jti(&self, jti: &str, expires: Timestamp) -> Result<(), AuthError> {

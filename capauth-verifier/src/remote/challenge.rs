@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use capauth_protocol::payload::NoncePayload;
 use capauth_protocol::request::ChallengeRequest;
 use capauth_protocol::response::ChallengeResponse;
 use capauth_protocol::{Fingerprint, Nonce, limits};
@@ -85,7 +84,7 @@ impl Inner {
         let keys = self.judged(&challenge.server_public_key, pinned, now).await.ok_or_else(|| {
             wrong("the central service sends another certificate than the one of `.pin_server_key`")
         })?;
-        let text = payload(challenge).to_text();
+        let text = challenge.payload().to_text();
         if is_signed(&challenge.server_signature, &text, &keys, now) {
             Ok(())
         } else {
@@ -129,17 +128,6 @@ fn is_signed(armored: &str, text: &str, keys: &SigningKeys, now: SystemTime) -> 
     proved.is_ok()
 }
 
-fn payload(challenge: &ChallengeResponse) -> NoncePayload<'_> {
-    NoncePayload {
-        nonce: &challenge.nonce,
-        client_nonce: &challenge.client_nonce_echo,
-        timestamp: &challenge.timestamp,
-        service: &challenge.service,
-        expires: &challenge.expires,
-        origin: Some(challenge.origin.as_str()).filter(|origin| !origin.is_empty()),
-    }
-}
-
 /// Whether the person may be asked to sign this: nothing but our own login, just begun, soon over.
 fn check(
     challenge: &ChallengeResponse,
@@ -148,7 +136,7 @@ fn check(
     older: bool,
     now: SystemTime,
 ) -> Result<(), &'static str> {
-    if !is_bounded(challenge) || payload(challenge).has_control_characters() {
+    if !is_bounded(challenge) || challenge.payload().has_control_characters() {
         return Err("the central service's challenge is too long, or has characters that no challenge has");
     }
     if challenge.service != own {

@@ -32,12 +32,8 @@ async fn sign_in_and_ask() -> Result<String, Failure> {
     let challenge = send(http.post(format!("{app}/auth/capauth/challenge")).json(&ask)).await?;
     let challenge: ChallengeResponse = challenge.json().await?;
     let payload = NoncePayload {
-        nonce: &challenge.nonce,
-        client_nonce: &challenge.client_nonce_echo,
-        timestamp: &challenge.timestamp,
-        service: &challenge.service,
-        expires: &challenge.expires,
         origin: None, // this is no page in a browser
+        ..challenge.payload()
     };
     if payload.has_control_characters() {
         return Err("this challenge is not of the protocol's form, and is not signed".into());
