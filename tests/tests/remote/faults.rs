@@ -118,7 +118,7 @@ async fn what_the_service_ends_is_ended_here_without_being_asked_for() {
 async fn a_service_that_answers_too_late_is_a_service_that_does_not_answer() {
     let (_central, address) = central(&clock()).await;
     let wire = Wire::to(address).await;
-    let app = App::start(&wire.url(), |config| listed(config).timeout(Duration::from_millis(300))).await;
+    let app = App::start(&wire.url(), |config| listed(config).timeout(Duration::from_secs(2))).await;
     let alice = Key::ed25519("Alice");
     let challenge = Challenge::read(&app.challenge(&alice).await);
     wire.does(Within::Silence);
@@ -134,7 +134,7 @@ async fn attack_service_that_lies_about_a_login() {
     let (_central, address) = central(&time).await;
     let (_other, elsewhere) = central(&time).await;
     let wire = Wire::to(address).await;
-    let app = App::start(&wire.url(), |config| listed(config).timeout(Duration::from_millis(500))).await;
+    let app = App::start(&wire.url(), listed).await;
     let alice = Key::ed25519("Alice");
     let good = token(address, &alice, SERVICE).await;
     let mallory = Key::ed25519("Mallory");

@@ -4,24 +4,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What happens to whoever connects.
+/// What becomes of whatever is said on a connection.
 #[derive(Debug, Clone)]
 pub(crate) enum Within {
-    /// They reach this address.
+    /// It reaches this address.
     Address(SocketAddr),
-    /// Their connection is closed.
+    /// The connection is closed.
     Refusal,
     /// Nothing, for ever.
     Silence,
-    /// They hear these bytes once they have said something, and no more.
+    /// These bytes are the answer, and there is no other.
     Words(Vec<u8>),
 }
 
-/// A proxy on a port of its own. A change cuts every connection.
+/// A proxy on a port of its own.
+///
+/// A change counts for all that is said after it, on connections from before it too. Cutting those instead would take
+/// a moment, in which a client that keeps them gets past the change, or fails for them after the next.
 #[derive(Debug)]
 pub(crate) struct Wire {
     address: SocketAddr,
@@ -35,14 +38,8 @@ impl Wire {
         let (within, watching) = watch::channel(Arc::new(Within::Address(address)));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let mut watching = watching.clone();
-                let within = Arc::clone(&watching.borrow_and_update());
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = carry(stream, &within) => {}
-                        _ = watching.changed() => {}
-                    }
-                });
+                let watching = watching.clone();
+                tokio::spawn(async move { carry(stream, &watching).await });
             }
         });
         Self { address: own, within }
@@ -61,21 +58,42 @@ impl Wire {
     }
 }
 
-async fn carry(mut stream: TcpStream, within: &Within) {
-    match within {
-        Within::Address(address) => {
-            if let Ok(mut other) = TcpStream::connect(address).await {
-                let _ = copy_bidirectional(&mut stream, &mut other).await;
+/// Carries a connection until either end of it closes. `None`: it has.
+async fn carry(mut near: TcpStream, within: &watch::Receiver<Arc<Within>>) -> Option<()> {
+    let mut far: Option<(SocketAddr, TcpStream)> = None;
+    let (mut question, mut answer) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        let answered = async {
+            match &mut far {
+                Some((_, far)) => far.read(&mut answer).await,
+                None => std::future::pending().await,
             }
-        }
-        Within::Refusal => {}
-        Within::Silence => std::future::pending().await,
-        Within::Words(words) => {
-            let _ = stream.read(&mut [0; 64 * 1024]).await;
-            let _ = stream.write_all(words).await;
-            let _ = stream.shutdown().await;
-            // What is closed with something unread is reset, and the words may be lost.
-            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        };
+        tokio::select! {
+            length = near.read(&mut question) => {
+                let said = question.get(..length.ok().filter(|length| *length > 0)?)?;
+                let within = Arc::clone(&within.borrow());
+                match &*within {
+                    Within::Address(address) => {
+                        if far.as_ref().is_none_or(|(known, _)| known != address) {
+                            far = Some((*address, TcpStream::connect(address).await.ok()?));
+                        }
+                        far.as_mut()?.1.write_all(said).await.ok()?;
+                    }
+                    Within::Refusal => return None,
+                    Within::Silence => std::future::pending().await,
+                    Within::Words(words) => {
+                        near.write_all(words).await.ok()?;
+                        near.shutdown().await.ok()?;
+                        // What is closed with something unread is reset, and the words may be lost.
+                        tokio::io::copy(&mut near, &mut tokio::io::sink()).await.ok()?;
+                    }
+                }
+            }
+            length = answered => {
+                let said = answer.get(..length.ok().filter(|length| *length > 0)?)?;
+                near.write_all(said).await.ok()?;
+            }
         }
     }
 }
