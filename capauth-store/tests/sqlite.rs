@@ -398,11 +398,12 @@ async fn an_abandoned_write_leaves_nothing_half_done() {
         task.abort();
         let _ = task.await;
     }
+    // Waits for whatever the last of them left the writer to do: a commit that nobody hears of may still be one.
+    stores.keys.enroll(&new_key(&stores, fingerprint(99))).await.unwrap();
+    assert!(stores.keys.find(&fingerprint(99)).await.unwrap().is_some());
     let query = capauth_verifier::KeyQuery { limit: 100, ..Default::default() };
     let listed = stores.keys.list(&query).await.unwrap().len() as u64;
     assert_eq!(stores.keys.count().await.unwrap(), listed);
-    stores.keys.enroll(&new_key(&stores, fingerprint(99))).await.unwrap();
-    assert!(stores.keys.find(&fingerprint(99)).await.unwrap().is_some());
 }
 
 #[tokio::test]
