@@ -39,6 +39,24 @@ pub const MAX_NONCE_TEXT: usize = 64;
 /// Bytes of `capauth_version`.
 pub const MAX_VERSION: usize = 16;
 
+/// Bytes of a time as text.
+pub const MAX_TIME: usize = 40;
+
+/// Bytes of an account name.
+pub const MAX_USER_NAME: usize = 40;
+
+/// Bytes of an e-mail address: the longest that fits into an envelope.
+pub const MAX_EMAIL: usize = 254;
+
+/// Bytes of a refresh token.
+pub const MAX_REFRESH_TOKEN: usize = 8 * 1024;
+
+/// Seconds for which an enrolment code can be used at most: ninety days.
+pub const MAX_CODE_SECONDS: u64 = 90 * 24 * 3600;
+
+/// Seconds by which the time in a rotation or link may differ from the server's.
+pub const MAX_CLOCK_DIFFERENCE: u64 = 300;
+
 /// Bytes of the path to return to after a login.
 pub const MAX_REDIRECT: usize = 2048;
 

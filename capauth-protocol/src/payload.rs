@@ -75,6 +75,85 @@ impl ClaimsPayload<'_> {
     }
 }
 
+/// What the old key and the new one sign, so that the second takes the first one's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotationPayload<'a> {
+    /// The nonce of a challenge for the old key, spelled as in the request.
+    pub nonce: &'a str,
+    /// The service that the challenge names.
+    pub service: &'a str,
+    /// The old key's fingerprint, spelled as in the request.
+    pub old_fingerprint: &'a str,
+    /// The new key's, likewise.
+    pub new_fingerprint: &'a str,
+    /// SHA-256 of `new_public_key` as sent, in lower-case hexadecimal.
+    pub new_public_key_sha256: &'a str,
+    /// When it is signed, spelled as in the request.
+    pub timestamp: &'a str,
+}
+
+impl RotationPayload<'_> {
+    /// The text to sign.
+    pub fn to_text(&self) -> String {
+        let Self { nonce, service, old_fingerprint, new_fingerprint, new_public_key_sha256, timestamp } =
+            self;
+        format!(
+            "CAPAUTH_ROTATION_V1\nnonce={nonce}\nservice={service}\nold_fingerprint={old_fingerprint}\n\
+             new_fingerprint={new_fingerprint}\nnew_public_key_sha256={new_public_key_sha256}\ntimestamp={timestamp}"
+        )
+    }
+}
+
+/// What the old primary key signs so that a rotation which waits does not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotationCancelPayload<'a> {
+    /// The nonce of a challenge for the old key, spelled as in the request.
+    pub nonce: &'a str,
+    /// The service that the challenge names.
+    pub service: &'a str,
+    /// The old key's fingerprint, spelled as in the request.
+    pub old_fingerprint: &'a str,
+    /// When it is signed, spelled as in the request.
+    pub timestamp: &'a str,
+}
+
+impl RotationCancelPayload<'_> {
+    /// The text to sign.
+    pub fn to_text(&self) -> String {
+        let Self { nonce, service, old_fingerprint, timestamp } = self;
+        format!(
+            "CAPAUTH_ROTATION_CANCEL_V1\nnonce={nonce}\nservice={service}\nold_fingerprint={old_fingerprint}\n\
+             timestamp={timestamp}"
+        )
+    }
+}
+
+/// What two keys sign to become one identity's, or the primary one alone so that they are no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkPayload<'a> {
+    /// The nonce of a challenge for the primary key, spelled as in the request.
+    pub nonce: &'a str,
+    /// The service that the challenge names.
+    pub service: &'a str,
+    /// The primary key's fingerprint, spelled as in the request.
+    pub primary: &'a str,
+    /// The other key's, likewise.
+    pub secondary: &'a str,
+    /// When it is signed, spelled as in the request.
+    pub timestamp: &'a str,
+}
+
+impl LinkPayload<'_> {
+    /// The text to sign.
+    pub fn to_text(&self) -> String {
+        let Self { nonce, service, primary, secondary, timestamp } = self;
+        format!(
+            "CAPAUTH_LINK_V1\nnonce={nonce}\nservice={service}\nprimary={primary}\nsecondary={secondary}\n\
+             timestamp={timestamp}"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +199,34 @@ mod tests {
         assert!(!payload.has_control_characters());
         assert!(ClaimsPayload { nonce: "n\nclaims={}", ..payload }.has_control_characters());
         assert!(ClaimsPayload { claims_json: "{}\n", ..payload }.has_control_characters());
+    }
+
+    #[test]
+    fn payloads_of_rotation_and_link() {
+        let rotation = RotationPayload {
+            nonce: "n",
+            service: "s",
+            old_fingerprint: "AA",
+            new_fingerprint: "BB",
+            new_public_key_sha256: "cc",
+            timestamp: "t",
+        };
+        assert_eq!(
+            rotation.to_text(),
+            "CAPAUTH_ROTATION_V1\nnonce=n\nservice=s\nold_fingerprint=AA\nnew_fingerprint=BB\n\
+             new_public_key_sha256=cc\ntimestamp=t"
+        );
+        let cancel =
+            RotationCancelPayload { nonce: "n", service: "s", old_fingerprint: "AA", timestamp: "t" };
+        assert_eq!(
+            cancel.to_text(),
+            "CAPAUTH_ROTATION_CANCEL_V1\nnonce=n\nservice=s\nold_fingerprint=AA\ntimestamp=t"
+        );
+        let link = LinkPayload { nonce: "n", service: "s", primary: "AA", secondary: "BB", timestamp: "t" };
+        assert_eq!(
+            link.to_text(),
+            "CAPAUTH_LINK_V1\nnonce=n\nservice=s\nprimary=AA\nsecondary=BB\ntimestamp=t"
+        );
     }
 
     /// Two different payloads with one text: what the check is there for.

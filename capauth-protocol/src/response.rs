@@ -70,6 +70,9 @@ pub struct VerifyResponse {
     pub expires_in: u64,
     /// Whether this login enrolled the key.
     pub is_new_enrollment: bool,
+    /// What renews the token, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
 }
 
 impl VerifyResponse {
@@ -125,7 +128,7 @@ pub enum Enrollment {
     Open,
     /// Anybody, once an administrator approves.
     Approval,
-    /// Nobody.
+    /// Nobody but by an administrator, or with a code of one.
     Closed,
 }
 
@@ -163,6 +166,152 @@ pub struct KeyEntry {
     /// The groups that an administrator granted.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// The identity it signs for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<Fingerprint>,
+    /// The account name that an administrator gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    /// Whether its identity waits for an administrator's decision.
+    #[serde(default)]
+    pub suspended: bool,
+    /// When another key took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_at: Option<String>,
+    /// The key that waits to take its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_soon: Option<WaitingKey>,
+}
+
+/// A key that waits to take another's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingKey {
+    /// The key that comes.
+    pub fingerprint: Fingerprint,
+    /// When it does, unless that is cancelled before.
+    pub effective_at: String,
+}
+
+/// The answer to `GET /identity`: what a person is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityInfo {
+    /// The identity.
+    pub sub: Fingerprint,
+    /// The key that the person signed in with.
+    pub fingerprint: Fingerprint,
+    /// The name that applications key an account on.
+    pub user_name: String,
+    /// The groups that an administrator granted.
+    pub groups: Vec<String>,
+    /// Every key of the identity: the primary one, those linked to it, those that were replaced.
+    pub keys: Vec<KeyEntry>,
+}
+
+/// The answer to `POST /rotate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotated {
+    /// Whether the new key has taken the old one's place. False: it will at `effective_at`.
+    pub rotated: bool,
+    /// The key that goes.
+    pub old_fingerprint: Fingerprint,
+    /// The key that comes.
+    pub new_fingerprint: Fingerprint,
+    /// The identity, which stays.
+    pub sub: Fingerprint,
+    /// When it happens, unless it is cancelled before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_at: Option<String>,
+}
+
+/// The answer to `POST /link` and `POST /unlink`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Linked {
+    /// Whether the second key is one of the identity now.
+    pub linked: bool,
+    /// The identity that the second key signs for now.
+    pub sub: Fingerprint,
+}
+
+/// A session in the answer to `GET /sessions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionInfo {
+    /// Its name in `DELETE /sessions/{id}`.
+    pub id: String,
+    /// The service it is for.
+    pub service: String,
+    /// When the person signed.
+    pub created_at: String,
+    /// When it was last used.
+    pub last_seen: String,
+    /// When it ends at the latest.
+    pub expires_at: String,
+    /// How the person signed in.
+    pub amr: Vec<String>,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+/// A line of the answer to `GET /audit?after=`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditLine {
+    /// When.
+    pub at: String,
+    /// Who: `administrator`, `server`, an identity's `sub`, or `gone:` and a random name once that was erased.
+    pub who: String,
+    /// What.
+    pub what: String,
+    /// To whom, in the same words.
+    pub subject: Option<String>,
+    /// From which network, where that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+}
+
+/// The answer to `GET /audit?after=`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditLog {
+    /// What happened since `after`, oldest first.
+    pub entries: Vec<AuditLine>,
+    /// The `after` of the next call.
+    pub cursor: u64,
+}
+
+/// The answer to `POST /enrollment-codes`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollmentCode {
+    /// What lets one new key in. Shown here, and nowhere again.
+    pub enrollment_code: String,
+    /// Until when.
+    pub expires_at: String,
+    /// The groups granted to whoever uses it.
+    pub groups: Vec<String>,
+}
+
+/// The code stays out of logs.
+impl fmt::Debug for EnrollmentCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnrollmentCode").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// The answer to `POST /token`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenResponse {
+    /// The token to show from now on.
+    pub access_token: String,
+    /// `Bearer`.
+    pub token_type: String,
+    /// Seconds for which it is good.
+    pub expires_in: u64,
+    /// What renews it next time. The one that was sent is used up.
+    pub refresh_token: String,
+}
+
+/// Tokens stay out of logs.
+impl fmt::Debug for TokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenResponse").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
 }
 
 /// The answer to `GET /revocations?after=`.
@@ -241,6 +390,7 @@ mod tests {
             token_type: String::from(VerifyResponse::TOKEN_TYPE),
             expires_in: 3600,
             is_new_enrollment: false,
+            refresh_token: None,
         };
         let text = serde_json::to_string(&response).unwrap();
         assert!(text.contains(r#""token_type":"capauth","expires_in":3600,"is_new_enrollment":false"#));
@@ -286,11 +436,16 @@ mod tests {
             linked_to: None,
             revoked_at: None,
             groups: Vec::new(),
+            sub: None,
+            user_name: None,
+            suspended: false,
+            replaced_at: None,
+            replaced_soon: None,
         };
         assert_eq!(
             serde_json::to_string(&entry).unwrap(),
             format!(
-                r#"{{"fingerprint":"{FINGERPRINT}","enrolled_at":"2026-01-01T00:00:00Z","last_auth":null,"approved":true,"linked_to":null,"revoked_at":null,"groups":[]}}"#
+                r#"{{"fingerprint":"{FINGERPRINT}","enrolled_at":"2026-01-01T00:00:00Z","last_auth":null,"approved":true,"linked_to":null,"revoked_at":null,"groups":[],"suspended":false}}"#
             )
         );
     }

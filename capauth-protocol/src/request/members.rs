@@ -79,6 +79,33 @@ impl Members {
         self.filled(name, limit, kind)?.ok_or_else(|| invalid(format!("`{name}` is missing")))
     }
 
+    /// Whether a member is there, be it null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(own, _)| own == name)
+    }
+
+    /// A whole number, or `None` when it is absent.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<u64>, Refusal> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Json::Number(number)) => number
+                .as_str()
+                .parse()
+                .map(Some)
+                .map_err(|_| invalid(format!("`{name}` is not a whole number of seconds"))),
+            Some(_) => Err(invalid(format!("`{name}` is not a number"))),
+        }
+    }
+
+    /// True or false, and false when it is absent.
+    pub(super) fn flag(&mut self, name: &str) -> Result<bool, Refusal> {
+        match self.take(name) {
+            None => Ok(false),
+            Some(Json::Bool(flag)) => Ok(flag),
+            Some(_) => Err(invalid(format!("`{name}` is neither true nor false"))),
+        }
+    }
+
     /// Refuses a `capauth_version` that is neither absent nor 1 nor 1.x.
     pub(super) fn version(&mut self) -> Result<(), Refusal> {
         let Some(version) = self.text("capauth_version", MAX_VERSION, Text::Line)? else { return Ok(()) };

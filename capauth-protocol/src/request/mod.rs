@@ -3,6 +3,7 @@
 //! Unknown members are ignored, `null` counts as absent. Every text is held against its length first and its
 //! characters second, and a refusal names the member without repeating what was in it.
 
+mod life;
 mod members;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,10 @@ use std::fmt;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+pub use life::{
+    AsSent, CodeRequest, EmailRequest, EnrollRequest, LinkRequest, RefreshRequest, RotateRequest,
+    RotationCancelRequest, UnlinkProof, UnlinkRequest, UserNameRequest, is_user_name,
+};
 pub(crate) use members::has_control_characters;
 use members::{Members, Text};
 
@@ -93,6 +98,8 @@ pub struct VerifyRequest {
     pub public_key: Option<String>,
     /// What lets a new key enrol; `None` when absent or empty.
     pub enrollment_code: Option<String>,
+    /// Whether a refresh token is asked for; false when absent.
+    pub refresh: bool,
     /// The path to return to; `None` when absent or empty. It is not yet checked to be a path.
     pub redirect: Option<String>,
 }
@@ -110,6 +117,7 @@ impl VerifyRequest {
             claims_signature: String::new(),
             public_key: None,
             enrollment_code: None,
+            refresh: false,
             redirect: None,
         }
     }
@@ -140,6 +148,7 @@ impl VerifyRequest {
                 .unwrap_or_default(),
             public_key: members.filled("public_key", MAX_PUBLIC_KEY_TEXT, Text::Armor)?,
             enrollment_code: members.filled("enrollment_code", MAX_ENROLLMENT_CODE, Text::Line)?,
+            refresh: members.flag("refresh")?,
             redirect: members.filled("redirect", MAX_REDIRECT, Text::Line)?,
         })
     }
@@ -168,6 +177,9 @@ impl Serialize for VerifyRequest {
         entry(&mut map, "claims_signature", Some(&self.claims_signature))?;
         entry(&mut map, "public_key", self.public_key.as_deref())?;
         entry(&mut map, "enrollment_code", self.enrollment_code.as_deref())?;
+        if self.refresh {
+            map.serialize_entry("refresh", &true)?;
+        }
         entry(&mut map, "redirect", self.redirect.as_deref())?;
         map.end()
     }
@@ -214,14 +226,7 @@ impl RevokeRequest {
         let mut members = Members::parse(body)?;
         members.version()?;
         let jti = members.required("jti", MAX_JTI, Text::Line)?;
-        let expires = match members.take("expires") {
-            None => None,
-            Some(Json::Number(number)) => Some(
-                number.as_str().parse().map_err(|_| invalid("`expires` is not a whole number of seconds"))?,
-            ),
-            Some(_) => return Err(invalid("`expires` is not a number")),
-        };
-        Ok(Self { jti, expires })
+        Ok(Self { jti, expires: members.number("expires")? })
     }
 }
 
@@ -244,21 +249,25 @@ impl GroupsRequest {
         let Some(Json::Array(names)) = members.take("groups") else {
             return Err(invalid("`groups` is missing or not a list"));
         };
-        if names.len() > MAX_GROUPS {
-            return Err(invalid(format!("`groups` has more than {MAX_GROUPS} names")));
-        }
-        let distinct: BTreeSet<_> = names.iter().filter_map(Json::as_str).collect();
-        if distinct.len() != names.len() {
-            return Err(invalid("`groups` holds something other than text, or a name twice"));
-        }
-        if !names.iter().filter_map(Json::as_str).all(is_group_name) {
-            return Err(invalid(format!(
-                "`groups`: a name has 1 to {MAX_GROUP_NAME} letters, digits and characters of . _ : @ / -"
-            )));
-        }
-        let groups = names.iter().filter_map(Json::as_str).map(String::from).collect();
-        Ok(Self { groups })
+        Ok(Self { groups: group_names(&names)? })
     }
+}
+
+/// The names of groups in a list, none twice.
+fn group_names(names: &[Json]) -> Result<Vec<String>, Refusal> {
+    if names.len() > MAX_GROUPS {
+        return Err(invalid(format!("`groups` has more than {MAX_GROUPS} names")));
+    }
+    let distinct: BTreeSet<_> = names.iter().filter_map(Json::as_str).collect();
+    if distinct.len() != names.len() {
+        return Err(invalid("`groups` holds something other than text, or a name twice"));
+    }
+    if !names.iter().filter_map(Json::as_str).all(is_group_name) {
+        return Err(invalid(format!(
+            "`groups`: a name has 1 to {MAX_GROUP_NAME} letters, digits and characters of . _ : @ / -"
+        )));
+    }
+    Ok(names.iter().filter_map(Json::as_str).map(String::from).collect())
 }
 
 fn is_group_name(name: &str) -> bool {
@@ -280,7 +289,11 @@ fn entry<M: SerializeMap>(map: &mut M, name: &'static str, text: Option<&str>) -
 
 /// The fingerprint, and how it was spelled.
 fn fingerprint(members: &mut Members) -> Result<(Fingerprint, String), Refusal> {
-    let text = members.required("fingerprint", MAX_FINGERPRINT_TEXT, Text::Line)?;
+    fingerprint_named(members, "fingerprint")
+}
+
+fn fingerprint_named(members: &mut Members, name: &str) -> Result<(Fingerprint, String), Refusal> {
+    let text = members.required(name, MAX_FINGERPRINT_TEXT, Text::Line)?;
     let fingerprint = text.parse().map_err(|_| {
         Refusal::new(ErrorCode::InvalidFingerprint, "a fingerprint has 40 or 64 hexadecimal digits")
     })?;
