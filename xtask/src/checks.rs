@@ -13,6 +13,7 @@ use crate::setup;
 const ALONE: &[(&str, &str)] = &[
     ("capauth-verifier", "crypto-openssl"),
     ("capauth-verifier", "crypto-nettle"),
+    ("capauth-verifier", "crypto-rust,wkd"),
     ("capauth-axum", "crypto-rust"),
     ("capauth-actix", "crypto-rust,remote"),
     ("capauth-rocket", "crypto-rust,sqlite"),

@@ -19,13 +19,13 @@ use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 
 /// The largest certificate, in bytes without its armour.
-const MAX_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BYTES: usize = 64 * 1024;
 /// The most keys of a certificate.
 pub(super) const MAX_KEYS: usize = 16;
 /// The most signatures that could be the certificate's own.
 const MAX_SELF_SIGNATURES: usize = 64;
 /// The most packets of any kind.
-const MAX_PACKETS: usize = 1024;
+pub(super) const MAX_PACKETS: usize = 1024;
 /// The largest RSA key that this backend verifies with.
 pub(super) const MAX_RSA_BITS: usize = if cfg!(feature = "crypto-rust") { 4096 } else { 8192 };
 /// The largest public exponent; everybody's is 65537.
@@ -63,7 +63,8 @@ impl SubmittedCertificate {
         guarded(AuthErrorKind::InvalidPublicKey, || Self::from_packets(read_packets(&dearmor(armored)?)?))
     }
 
-    fn from_packets(packets: Vec<Packet>) -> Result<Self, AuthError> {
+    /// The same for packets that somebody else parsed, within the limits on size and number.
+    pub(super) fn from_packets(packets: Vec<Packet>) -> Result<Self, AuthError> {
         let Some(Packet::PublicKey(primary)) = packets.first() else { return Err(refuse(NOT_ONE)) };
         let primary = primary.clone();
         check_primary(&primary)?;
@@ -109,6 +110,12 @@ impl SubmittedCertificate {
     /// The keys that a signature's issuer subpackets may mean.
     pub(crate) fn candidates<'a>(&'a self, issuers: &'a [KeyHandle]) -> impl Iterator<Item = &'a PublicKey> {
         self.keys.iter().filter(move |key| issuers.iter().any(|issuer| issuer.aliases(key.key_handle())))
+    }
+
+    /// What is left to be evaluated.
+    #[cfg(feature = "wkd")]
+    pub(super) fn into_packets(self) -> Vec<Packet> {
+        self.packets
     }
 
     /// Judges the certificate under the policy of `now`. Costs a signature check per self-signature: call it off the

@@ -3,6 +3,7 @@
 //! - `armor`: ASCII armour.
 //! - `certificate`: a certificate as somebody sent it, judged by Sequoia under policy, reduced to facts.
 //! - `signing_keys`: those facts, merged over time; they only get safer.
+//! - `keyring`: certificates as a key directory serves them; whether one vouches for an address.
 //! - `message`: the three forms in which a signature over known bytes arrives.
 //! - `check`: one signature by one key, with every check of Sequoia's own verifier.
 //! - `ed25519`: an unlocked Ed25519 key.
@@ -13,6 +14,8 @@ mod armor;
 mod certificate;
 mod check;
 mod ed25519;
+#[cfg(feature = "wkd")]
+mod keyring;
 mod message;
 mod server_key;
 mod signing_keys;
@@ -26,7 +29,9 @@ use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::types::Duration;
 
 pub(crate) use certificate::SubmittedCertificate;
-pub(crate) use check::check_signature;
+pub(crate) use check::{Checked, check, check_signature};
+#[cfg(feature = "wkd")]
+pub(crate) use keyring::vouched_until;
 pub(crate) use message::SignedMessage;
 pub use server_key::ServerKey;
 pub(crate) use signing_keys::Refused;
