@@ -36,12 +36,14 @@
 //! | feature | default | what for |
 //! |---|---|---|
 //! | `remote` | yes | [`RemoteVerifier`]: asking a central service instead of deciding here |
+//! | `wkd` | yes | [`EmailVerifier`]: asking a domain whether an e-mail address belongs to a key |
 //! | `crypto-rust` | yes | pure Rust, no system library, post-quantum signatures |
 //! | `crypto-openssl` | | OpenSSL 3: Brainpool, large RSA keys, fast RSA; with `default-features = false` |
 //! | `crypto-nettle` | | Nettle; with `default-features = false` |
 
 mod claims;
 mod clock;
+mod email;
 mod error;
 mod local;
 pub mod memory;
@@ -56,15 +58,23 @@ mod tokens;
 mod verifier;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use email::EmailAddress;
+#[cfg(feature = "wkd")]
+pub use email::{
+    DirectoryError, DirectoryErrorKind, EmailVerifier, KeyDirectory, Resolver, SystemResolver,
+    WebKeyDirectory, WebKeyDirectoryBuilder,
+};
 pub use error::{AuthError, AuthErrorKind, ConfigError};
-pub use local::{EnrollmentMode, LocalBuilder, LocalVerifier, ServiceEntry};
+pub use local::{Administration, EnrollmentMode, LocalBuilder, LocalVerifier, ServiceEntry};
 pub use origins::service_origins;
 #[cfg(feature = "remote")]
 pub use remote::{RemoteBuilder, RemoteVerifier};
 pub use secret::{MasterKey, MasterKeyError, OpenError, Sealer, Secret, Unwrapped};
 pub use stores::{
-    AddressPrefix, Challenge, ChallengeStore, EnrolledKey, Enrollment, Identity, Installation, KeyFacts,
-    KeyPurpose, KeyQuery, KeyStore, NewKey, Revocation, RevocationPage, RevokedBy, StoreError, StoreResult,
-    StoredTokenKey, Stores, TokenStore,
+    Actor, AddressPrefix, Admission, Advance, AuditEntry, AuditEvent, AuditName, AuditPage, Challenge,
+    ChallengeStore, Changed, EnrolledKey, Enrollment, FingerprintPrefix, HashOf, Identity, Installation,
+    KeyFacts, KeyPurpose, KeyQuery, KeyRole, KeyStore, Link, MAX_LINKED, NewCode, NewFamily, NewKey, Note,
+    Places, REFRESH_GRACE, ROTATION_DOUBT, Revocation, RevocationPage, RevokedBy, Rotation, SessionEntry,
+    SessionStore, StoreError, StoreResult, StoredTokenKey, Stores, TokenStore, Unlink,
 };
 pub use verifier::{Audience, Authenticated, Caller, Login, Session, Verifier};

@@ -2,12 +2,16 @@
 
 mod challenges;
 mod keys;
+mod life;
+mod sessions;
+mod state;
 mod tokens;
 
 use std::sync::Arc;
 
 pub use challenges::MemoryChallengeStore;
 pub use keys::MemoryKeyStore;
+pub use sessions::MemorySessionStore;
 pub use tokens::MemoryTokenStore;
 
 use crate::error::ConfigError;
@@ -29,6 +33,7 @@ pub fn stores() -> Result<Stores, ConfigError> {
     Ok(Stores::new(
         Arc::new(MemoryKeyStore::new(Arc::clone(&feed))),
         Arc::new(MemoryTokenStore::new(feed, epoch)),
+        Arc::new(MemorySessionStore::default()),
         Arc::new(MemoryChallengeStore::default()),
         master_key,
         "memory (everything is forgotten at the end)",
