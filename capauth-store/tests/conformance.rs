@@ -59,4 +59,33 @@ conformance! {
     the_master_keys_check_value_is_set_once
     server_keys_are_remembered_for_good
     the_store_is_healthy
+    a_name_of_a_key_that_is_dropped_is_nobodys
+    a_key_that_waits_comes_in_by_a_code
+    a_secondary_keys_own_revocation_is_its_own
+    an_owner_is_heard_after_an_administrator_revoked_the_old_key
+    a_suspension_reaches_a_key_that_was_linked_onward
+    a_revoked_key_that_waited_stays_and_keeps_itself_out
+    a_new_key_takes_the_place_of_an_old_one
+    only_an_unknown_key_takes_another_ones_place
+    a_rotation_waits_and_comes_due
+    a_rotation_that_waits_is_cancelled
+    an_archived_keys_own_revocation_suspends_the_identity_for_a_while
+    a_linked_key_has_the_identity_of_another_and_gets_its_own_back
+    attack_links_that_make_chains_and_circles
+    a_primary_keys_end_is_everybodys_and_a_secondary_keys_its_own
+    a_linked_key_takes_part_in_a_rotation_of_its_identity
+    erasing_takes_everything_of_an_identity_and_keeps_thieves_out
+    names_are_given_once
+    an_administrator_vouches_for_addresses
+    a_code_lets_one_key_in
+    of_64_keys_with_one_code_one_comes_in
+    the_queue_is_bounded_and_whoever_fills_it_loses_first
+    who_waits_too_long_is_forgotten
+    ending_everything_raises_the_generation
+    the_audit_log_says_who_did_what_and_forgets_whom
+    sessions_are_listed_the_newest_first_until_they_end
+    a_refresh_family_advances_and_ends_when_an_old_token_is_shown
+    attack_refresh_token_of_long_ago_or_of_the_future
+    of_64_simultaneous_refreshes_one_advances
+    a_family_ends_with_its_session_and_at_its_time
 }

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use capauth_verifier::{Enrollment, MasterKey, Revocation, Stores};
-use helpers::{NOW, feed_after, fingerprint, new_key};
+use helpers::{NOW, feed_after, fingerprint, new_key, note};
 
 struct Place {
     folder: tempfile::TempDir,
@@ -89,7 +89,7 @@ fn mode(path: &Path) -> u32 {
 async fn files_are_their_owners_alone() {
     let place = Place::new();
     let stores = place.open().await;
-    stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     for name in ["keys.db", "keys.db-wal", "keys.db-shm", "keys.db.master-key"] {
         assert_eq!(mode(&place.file(name)), 0o600, "{name}");
     }
@@ -197,7 +197,7 @@ async fn several_that_start_at_once_share_one_database() {
     let all = tasks.join_all().await;
     let checks: Vec<_> = all.iter().map(|stores| stores.master_key.check_value()).collect();
     assert!(checks.windows(2).all(|pair| pair[0] == pair[1]));
-    all[0].keys.enroll(&new_key(&all[0], fingerprint(1))).await.unwrap();
+    all[0].keys.enroll(&new_key(&all[0], fingerprint(1)), &note()).await.unwrap();
     assert!(all[7].keys.find(&fingerprint(1)).await.unwrap().is_some());
 }
 
@@ -209,7 +209,7 @@ async fn two_processes_that_write_wait_for_each_other() {
     for n in 0..40 {
         let stores = if n % 2 == 0 { here.clone() } else { there.clone() };
         tasks.spawn(async move {
-            let answer = stores.keys.enroll(&new_key(&stores, fingerprint(n / 2))).await.unwrap();
+            let answer = stores.keys.enroll(&new_key(&stores, fingerprint(n / 2)), &note()).await.unwrap();
             matches!(answer, Enrollment::Enrolled(_))
         });
     }
@@ -223,8 +223,8 @@ async fn what_was_answered_outlasts_a_kill() {
     let place = Place::new();
     if let Ok(url) = std::env::var("CAPAUTH_TEST_VICTIM") {
         let stores = capauth_store::open(&url, None).await.unwrap();
-        stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
-        stores.keys.revoke(&fingerprint(1), NOW).await.unwrap();
+        stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
+        stores.keys.revoke(&fingerprint(1), &note()).await.unwrap();
         stores.tokens.revoke_token(&[1; 32], NOW).await.unwrap();
         std::process::abort();
     }
@@ -247,7 +247,7 @@ async fn what_was_answered_outlasts_a_kill() {
 async fn times_of_logins_are_written_without_being_asked() {
     let place = Place::new();
     let stores = place.open().await;
-    stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     stores.keys.note_login(&fingerprint(1), NOW);
     written(&stores, Duration::from_secs(30)).await;
 }
@@ -257,7 +257,7 @@ async fn times_of_logins_are_written_without_being_asked() {
 async fn a_thousand_logins_are_written_at_once() {
     let place = Place::new();
     let stores = place.open().await;
-    stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     stores.keys.note_login(&fingerprint(1), NOW);
     for n in 0..1_000_u16 {
         let unknown = [[9; 18].as_slice(), &n.to_be_bytes()].concat();
@@ -282,7 +282,7 @@ async fn many_logins_are_written_together() {
     let place = Place::new();
     let stores = place.open().await;
     for n in 0..40 {
-        stores.keys.enroll(&new_key(&stores, fingerprint(n))).await.unwrap();
+        stores.keys.enroll(&new_key(&stores, fingerprint(n)), &note()).await.unwrap();
     }
     for n in 0..40 {
         stores.keys.note_login(&fingerprint(n), NOW.plus(u64::from(n)));
@@ -305,11 +305,11 @@ async fn erased_data_lies_in_no_file() {
     for n in 71..90 {
         let mut key = new_key(&stores, fingerprint(n));
         key.signing_keys = format!("MARKER-{n}-").repeat(700).into_bytes();
-        stores.keys.enroll(&key).await.unwrap();
+        stores.keys.enroll(&key, &note()).await.unwrap();
     }
-    stores.keys.set_groups(&fingerprint(77), &["MARKER-GROUP".to_owned()]).await.unwrap();
+    stores.keys.set_groups(&fingerprint(77), &["MARKER-GROUP".to_owned()], &note()).await.unwrap();
     assert!(found(b"MARKER-77-") && found(b"MARKER-GROUP"));
-    assert!(stores.keys.erase(&fingerprint(77), &[0; 32], false).await.unwrap());
+    assert!(stores.keys.erase(&fingerprint(77), &|_| [0; 32], false, &note()).await.unwrap());
     assert!(!found(b"MARKER-77-") && !found(b"MARKER-GROUP"));
     assert!(found(b"MARKER-78-"));
 
@@ -331,12 +331,13 @@ async fn erased_data_lies_in_no_file() {
 async fn an_identity_that_enrols_again_begins_after_its_old_tokens() {
     let place = Place::new();
     let stores = place.open().await;
-    let enroll = async || match stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap() {
+    let enroll = async || match stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap()
+    {
         Enrollment::Enrolled(key) => key,
         other => panic!("{other:?}"),
     };
     let first = enroll().await;
-    stores.keys.erase(&fingerprint(1), &[0; 32], false).await.unwrap();
+    stores.keys.erase(&fingerprint(1), &|_| [0; 32], false, &note()).await.unwrap();
     let second = enroll().await;
     assert!(second.identity.generation > first.identity.generation);
     assert_ne!(second.revision, first.revision);
@@ -349,14 +350,15 @@ async fn an_identity_that_enrols_again_begins_after_its_old_tokens() {
 async fn a_sub_is_never_given_twice() {
     let place = Place::new();
     let stores = place.open().await;
-    stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     place.meddle("UPDATE keys SET fingerprint = x'0202020202020202020202020202020202020202'").await;
-    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     assert_eq!(answer, Enrollment::Tombstone);
-    assert!(stores.keys.erase(&fingerprint(2), &[0; 32], false).await.unwrap());
-    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    let tombstone = |fingerprint: &_| stores.master_key.tombstone(fingerprint);
+    assert!(stores.keys.erase(&fingerprint(2), &tombstone, false, &note()).await.unwrap());
+    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     assert_eq!(answer, Enrollment::Tombstone);
-    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(2))).await.unwrap();
+    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(2)), &note()).await.unwrap();
     assert!(matches!(answer, Enrollment::Enrolled(_)));
 }
 
@@ -364,12 +366,12 @@ async fn a_sub_is_never_given_twice() {
 async fn a_suspended_identity_leaves_a_tombstone() {
     let place = Place::new();
     let stores = place.open().await;
-    stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     place.meddle("UPDATE identities SET suspended = 1").await;
     assert!(stores.keys.find(&fingerprint(1)).await.unwrap().unwrap().identity.suspended);
     let tombstone = stores.master_key.tombstone(&fingerprint(1));
-    assert!(stores.keys.erase(&fingerprint(1), &tombstone, false).await.unwrap());
-    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    assert!(stores.keys.erase(&fingerprint(1), &|_| tombstone, false, &note()).await.unwrap());
+    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     assert_eq!(answer, Enrollment::Tombstone);
 }
 
@@ -379,9 +381,9 @@ async fn a_store_recovers_from_a_failure() {
     let stores = place.open().await;
     place.meddle("ALTER TABLE keys RENAME TO lost").await;
     assert!(stores.keys.find(&fingerprint(1)).await.is_err());
-    assert!(stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.is_err());
+    assert!(stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.is_err());
     place.meddle("ALTER TABLE lost RENAME TO keys").await;
-    stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     assert!(stores.keys.find(&fingerprint(1)).await.unwrap().is_some());
 }
 
@@ -391,7 +393,7 @@ async fn an_abandoned_write_leaves_nothing_half_done() {
     let stores = place.open().await;
     for n in 0..50 {
         let (stores, key) = (stores.clone(), new_key(&stores, fingerprint(n)));
-        let task = tokio::spawn(async move { drop(stores.keys.enroll(&key).await) });
+        let task = tokio::spawn(async move { drop(stores.keys.enroll(&key, &note()).await) });
         for _ in 0..n {
             tokio::task::yield_now().await;
         }
@@ -399,7 +401,7 @@ async fn an_abandoned_write_leaves_nothing_half_done() {
         let _ = task.await;
     }
     // Waits for whatever the last of them left the writer to do: a commit that nobody hears of may still be one.
-    stores.keys.enroll(&new_key(&stores, fingerprint(99))).await.unwrap();
+    stores.keys.enroll(&new_key(&stores, fingerprint(99)), &note()).await.unwrap();
     assert!(stores.keys.find(&fingerprint(99)).await.unwrap().is_some());
     let query = capauth_verifier::KeyQuery { limit: 100, ..Default::default() };
     let listed = stores.keys.list(&query).await.unwrap().len() as u64;

@@ -62,6 +62,11 @@ impl Readers {
         Ok(Self { lanes, next: AtomicUsize::new(0) })
     }
 
+    #[cfg(test)]
+    pub(super) fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
     /// A connection that is free, or the one whose turn it is when none is.
     pub(super) async fn lock(&self) -> StoreResult<(&Lane, MutexGuard<'_, SqliteConnection>)> {
         // The first free one in a fixed order, so that its page cache is warm.

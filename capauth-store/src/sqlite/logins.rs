@@ -1,7 +1,7 @@
-//! When each key last signed in, written behind.
+//! When each key last signed in, and which sessions there are, written behind.
 //!
 //! A login must not wait for the disk to note its time. Times gather in memory, the latest per key, and go to the
-//! database in one statement every few seconds. A crash loses those seconds and nothing else.
+//! database in a few statements every few seconds. A crash loses those seconds and nothing else.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,6 +15,7 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::Notify;
 
 use super::Database;
+use super::sessions::{self, Seen};
 
 /// How long a time waits at most before it is written.
 const DELAY: Duration = Duration::from_secs(2);
@@ -28,6 +29,7 @@ const MOST: usize = 50_000;
 #[derive(Default)]
 pub(super) struct Logins {
     waiting: Mutex<HashMap<Fingerprint, Timestamp>>,
+    sessions: Mutex<sessions::Waiting>,
     /// Something waits, or the store is gone.
     some: Notify,
     /// Much waits, or the store is gone.
@@ -69,6 +71,36 @@ impl Logins {
         std::mem::take(&mut *self.waiting())
     }
 
+    fn sessions(&self) -> MutexGuard<'_, sessions::Waiting> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a session, and the later of the times at which it was seen.
+    pub(super) fn note_session(&self, hash: [u8; 32], seen: Seen) {
+        let mut waiting = self.sessions();
+        if sessions::gather(&mut waiting, hash, seen, MOST) {
+            match waiting.len() {
+                1 => self.some.notify_one(),
+                MANY => self.many.notify_one(),
+                _ => {}
+            }
+        }
+    }
+
+    /// When a session was last seen, if that waits to be written.
+    pub(super) fn last_seen(&self, hash: &[u8; 32]) -> Option<Timestamp> {
+        self.sessions().get(hash).map(Seen::at)
+    }
+
+    /// Forgets what waits for a session that has ended.
+    pub(super) fn forget_session(&self, hash: &[u8; 32]) {
+        self.sessions().remove(hash);
+    }
+
+    fn take_sessions(&self) -> sessions::Waiting {
+        std::mem::take(&mut *self.sessions())
+    }
+
     /// Wakes the writer for good.
     pub(super) fn wake(&self) {
         self.some.notify_one();
@@ -107,6 +139,15 @@ impl Database {
                 self.logins.note(fingerprint, at);
             }
             return Err(self.writer.failed("noting logins")(error));
+        }
+        let taken = self.logins.take_sessions();
+        if !taken.is_empty()
+            && let Err(error) = sessions::write(&mut writer, &taken).await
+        {
+            for (hash, seen) in taken {
+                self.logins.note_session(hash, seen);
+            }
+            return Err(self.writer.failed("noting sessions")(error));
         }
         if self.truncate_due.load(std::sync::atomic::Ordering::Acquire) {
             self.truncate_log(&mut writer).await.map_err(self.writer.failed("emptying the log"))?;

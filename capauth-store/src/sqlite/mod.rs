@@ -3,11 +3,22 @@
 //! One connection writes, in `IMMEDIATE` transactions and one after the other, so that nothing in this process ever
 //! waits for a database lock; a few others read. Every commit is on the disk when it answers.
 
+mod audit;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::string_slice)]
+mod counted;
+mod due;
+mod enrolling;
+mod erasing;
+mod identities;
 mod keys;
 mod lanes;
+mod linking;
 mod logins;
 mod look;
+mod rotating;
 mod rows;
+mod sessions;
 mod tokens;
 
 use std::path::Path;
@@ -43,14 +54,28 @@ pub(crate) struct Database {
     writer: Lane,
     readers: Readers,
     logins: Arc<Logins>,
-    /// The installation's own.
-    secret: MasterKey,
     /// Whether erased data may still lie in the write-ahead log.
     truncate_due: AtomicBool,
 }
 
-/// Opens the database at `path`, and makes it if it is not there.
+/// Opens the stores at `path`, and makes them if they are not there.
 pub(crate) async fn open(path: &Path, master_key: Option<MasterKey>) -> Result<Stores, OpenError> {
+    let (database, secret) = open_database(path, master_key).await?;
+    Ok(Stores::new(
+        Arc::clone(&database) as _,
+        Arc::clone(&database) as _,
+        database,
+        Arc::new(MemoryChallengeStore::default()),
+        secret,
+        path.display().to_string(),
+    ))
+}
+
+/// The database, and the installation's secret that lies in it.
+async fn open_database(
+    path: &Path,
+    master_key: Option<MasterKey>,
+) -> Result<(Arc<Database>, MasterKey), OpenError> {
     let sealed = look::at(path, newest_migration()).await?;
     private_file::make_folder_of(path)?;
     let master_key = match master_key {
@@ -75,17 +100,10 @@ pub(crate) async fn open(path: &Path, master_key: Option<MasterKey>) -> Result<S
         writer: Lane::new(write_options(path), writer),
         readers: Readers::connect(&read_options(path), READERS).await.map_err(words)?,
         logins: Arc::default(),
-        secret: secret.clone(),
         truncate_due: AtomicBool::new(false),
     });
     logins::spawn_writer(&database);
-    Ok(Stores::new(
-        Arc::clone(&database) as _,
-        database,
-        Arc::new(MemoryChallengeStore::default()),
-        secret,
-        path.display().to_string(),
-    ))
+    Ok((database, secret))
 }
 
 /// The secret from which everything is derived: made at the first start, and sealed anew when the master key was

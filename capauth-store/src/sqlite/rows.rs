@@ -1,20 +1,25 @@
 //! Between rows and the verifier's types.
 
 use capauth_protocol::Fingerprint;
-use capauth_verifier::{EnrolledKey, Identity, RevokedBy, Timestamp};
+use capauth_verifier::{EnrolledKey, Identity, KeyRole, RevokedBy, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 /// A query for keys with their identities, ending in the given clauses. Reading is [`key`]'s.
 ///
+/// `k` is the key, `i` its identity, `p` that identity's primary key, `f` the identity that a linked key had before.
 /// Groups come as hexadecimal text, which no group name can be mistaken for a part of.
 macro_rules! select_keys {
     ($clauses:literal) => {
         concat!(
             "SELECT k.fingerprint, k.signing_keys, k.certificate_digest, k.revision, k.enrolled_at, l.at, \
-             k.revoked_at, k.revoked_by, i.sub, i.user_name, i.approved, i.suspended, i.generation, \
-             (SELECT group_concat(hex(g.name)) FROM grants g WHERE g.identity_id = i.id) \
+             k.revoked_at, k.revoked_by, i.sub, i.user_name, i.approved, (i.suspended OR coalesce(f.suspended, 0)), \
+             i.generation, (SELECT group_concat(hex(g.name)) FROM grants g WHERE g.identity_id = i.id), \
+             k.role, k.archived_at, p.fingerprint, p.revoked_at IS NOT NULL, w.new_fingerprint, w.due \
              FROM keys k JOIN identities i ON i.id = k.identity_id \
+             LEFT JOIN keys p ON p.identity_id = i.id AND p.role = 'primary' \
+             LEFT JOIN identities f ON f.id = k.former_identity_id \
+             LEFT JOIN waiting_rotations w ON w.identity_id = i.id AND k.role = 'primary' \
              LEFT JOIN last_logins l ON l.key_id = k.id ",
             $clauses
         )
@@ -38,11 +43,22 @@ pub(super) fn key(row: &SqliteRow) -> Result<EnrolledKey, sqlx::Error> {
         enrolled_at: Timestamp::from_unix(unsigned(row, 4)?),
         last_auth: optional_time(row, 5)?,
         revoked,
+        waiting: match optional_time(row, 19)? {
+            None => None,
+            Some(due) => Some((fingerprint(row, 18)?, due)),
+        },
+        role: match row.try_get(14)? {
+            "primary" => KeyRole::Primary,
+            "secondary" => KeyRole::Secondary(fingerprint(row, 16)?),
+            "archived" => KeyRole::Archived(Timestamp::from_unix(unsigned(row, 15)?)),
+            _ => return Err(damaged("a key's role")),
+        },
         identity: Identity {
             sub: fingerprint(row, 8)?,
             user_name: row.try_get(9)?,
             approved: row.try_get(10)?,
             suspended: row.try_get(11)?,
+            ended: row.try_get(17)?,
             generation: unsigned(row, 12)?,
             groups: row.try_get::<Option<&str>, _>(13)?.map_or_else(|| Ok(Vec::new()), groups)?,
         },
@@ -54,6 +70,14 @@ fn groups(joined: &str) -> Result<Vec<String>, sqlx::Error> {
         joined.split(',').map(from_hex).collect::<Option<Vec<_>>>().ok_or_else(|| damaged("a group"))?;
     groups.sort_unstable();
     Ok(groups)
+}
+
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn from_hex(text: &str) -> Option<String> {
@@ -78,7 +102,7 @@ pub(super) fn unsigned(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Erro
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| damaged("a number"))
 }
 
-fn optional_time(row: &SqliteRow, column: usize) -> Result<Option<Timestamp>, sqlx::Error> {
+pub(super) fn optional_time(row: &SqliteRow, column: usize) -> Result<Option<Timestamp>, sqlx::Error> {
     if row.try_get::<Option<i64>, _>(column)?.is_none() {
         return Ok(None);
     }

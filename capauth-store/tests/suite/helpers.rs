@@ -1,7 +1,7 @@
 //! What the tests of stores share.
 
 use capauth_protocol::Fingerprint;
-use capauth_verifier::{NewKey, Revocation, Stores, Timestamp};
+use capauth_verifier::{Actor, Admission, NewKey, Note, Revocation, Stores, Timestamp};
 
 pub const NOW: Timestamp = Timestamp::from_unix(1_771_934_400);
 
@@ -15,8 +15,7 @@ pub fn new_key(stores: &Stores, fingerprint: Fingerprint) -> NewKey {
         fingerprint,
         signing_keys: b"MARKER-SIGNING-KEYS".to_vec(),
         certificate_digest: [7; 32],
-        approved: true,
-        at: NOW,
+        admission: Admission::Approved,
         tombstone: stores.master_key.tombstone(&fingerprint),
     }
 }
@@ -24,4 +23,9 @@ pub fn new_key(stores: &Stores, fingerprint: Fingerprint) -> NewKey {
 /// Everything in the feed after a cursor.
 pub async fn feed_after(stores: &Stores, after: u64) -> Vec<Revocation> {
     stores.tokens.revocations(after, 1_000).await.unwrap().entries
+}
+
+/// An administrator does something now.
+pub fn note() -> Note {
+    Note::new(NOW, Actor::Administrator)
 }

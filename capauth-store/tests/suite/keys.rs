@@ -2,14 +2,16 @@ use std::collections::HashSet;
 
 use capauth_protocol::Fingerprint;
 use capauth_verifier::{
-    EnrolledKey, Enrollment, KeyFacts, KeyQuery, NewKey, Revocation, RevokedBy, Stores, Timestamp,
+    Admission, EnrolledKey, Enrollment, FingerprintPrefix, KeyFacts, KeyQuery, NewKey, Revocation, RevokedBy,
+    Stores, Timestamp,
 };
 use tokio::task::JoinSet;
 
-use super::helpers::{NOW, feed_after, fingerprint, new_key};
+use super::helpers::{NOW, feed_after, fingerprint, new_key, note};
+use super::{note_at, pending, tombstones};
 
 async fn enroll(stores: &Stores, fingerprint: Fingerprint) -> EnrolledKey {
-    match stores.keys.enroll(&new_key(stores, fingerprint)).await.unwrap() {
+    match stores.keys.enroll(&new_key(stores, fingerprint), &note()).await.unwrap() {
         Enrollment::Enrolled(key) => key,
         other => panic!("{other:?}"),
     }
@@ -50,7 +52,7 @@ pub async fn an_enrolled_key_is_found_as_it_was_enrolled(stores: Stores) {
 pub async fn a_fingerprint_enrols_once(stores: Stores) {
     let first = enroll(&stores, fingerprint(1)).await;
     let again = NewKey { signing_keys: b"a thief's".to_vec(), ..new_key(&stores, fingerprint(1)) };
-    assert_eq!(stores.keys.enroll(&again).await.unwrap(), Enrollment::AlreadyThere(first.clone()));
+    assert_eq!(stores.keys.enroll(&again, &note()).await.unwrap(), Enrollment::AlreadyThere(first.clone()));
     assert_eq!(find(&stores, fingerprint(1)).await, first);
     assert_eq!(stores.keys.count().await.unwrap(), 1);
 }
@@ -60,7 +62,7 @@ pub async fn of_64_simultaneous_enrolments_one_wins(stores: Stores) {
     for n in 0..64 {
         let stores = stores.clone();
         let key = NewKey { signing_keys: vec![n], ..new_key(&stores, fingerprint(1)) };
-        tasks.spawn(async move { (n, stores.keys.enroll(&key).await.unwrap()) });
+        tasks.spawn(async move { (n, stores.keys.enroll(&key, &note()).await.unwrap()) });
     }
     let (mut winners, mut others) = (Vec::new(), HashSet::new());
     for (n, answer) in tasks.join_all().await {
@@ -70,7 +72,7 @@ pub async fn of_64_simultaneous_enrolments_one_wins(stores: Stores) {
                 winners.push(n);
             }
             Enrollment::AlreadyThere(key) => drop(others.insert(key.signing_keys)),
-            Enrollment::Tombstone => panic!("nothing was erased"),
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!(winners.len(), 1);
@@ -80,14 +82,14 @@ pub async fn of_64_simultaneous_enrolments_one_wins(stores: Stores) {
 
 pub async fn an_update_from_an_old_revision_is_refused(stores: Stores) {
     let first = enroll(&stores, fingerprint(1)).await;
-    assert!(stores.keys.update(&facts(&first)).await.unwrap());
+    assert!(stores.keys.update(&facts(&first), &note()).await.unwrap());
     let second = find(&stores, fingerprint(1)).await;
     assert_ne!(second.revision, first.revision);
     assert_eq!((second.signing_keys.as_slice(), second.certificate_digest), (&b"newer"[..], [8; 32]));
     assert_eq!(second.identity, first.identity);
 
     let stale = KeyFacts { signing_keys: b"stale".to_vec(), revoked_at: Some(NOW), ..facts(&first) };
-    assert!(!stores.keys.update(&stale).await.unwrap());
+    assert!(!stores.keys.update(&stale, &note()).await.unwrap());
     assert_eq!(find(&stores, fingerprint(1)).await, second);
     assert!(feed_after(&stores, 0).await.is_empty());
 }
@@ -97,7 +99,7 @@ pub async fn of_64_simultaneous_updates_one_wins(stores: Stores) {
     let mut tasks = JoinSet::new();
     for n in 0..64 {
         let (stores, facts) = (stores.clone(), KeyFacts { signing_keys: vec![n], ..facts(&key) });
-        tasks.spawn(async move { stores.keys.update(&facts).await.unwrap().then_some(n) });
+        tasks.spawn(async move { stores.keys.update(&facts, &note()).await.unwrap().then_some(n) });
     }
     let winners: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
     assert_eq!(winners.len(), 1);
@@ -107,7 +109,7 @@ pub async fn of_64_simultaneous_updates_one_wins(stores: Stores) {
 pub async fn a_key_revoked_by_its_owner_stays_revoked_and_is_told(stores: Stores) {
     let key = enroll(&stores, fingerprint(1)).await;
     let revoked = KeyFacts { revoked_at: Some(NOW.plus(5)), ..facts(&key) };
-    assert!(stores.keys.update(&revoked).await.unwrap());
+    assert!(stores.keys.update(&revoked, &note()).await.unwrap());
     let after = find(&stores, fingerprint(1)).await;
     assert_eq!(after.revoked, Some((NOW.plus(5), RevokedBy::Owner)));
     assert!(after.identity.generation > key.identity.generation);
@@ -118,13 +120,13 @@ pub async fn a_key_revoked_by_its_owner_stays_revoked_and_is_told(stores: Stores
     );
 
     // An older copy of the certificate says nothing of the revocation; it stays.
-    assert!(stores.keys.update(&facts(&after)).await.unwrap());
+    assert!(stores.keys.update(&facts(&after), &note()).await.unwrap());
     assert_eq!(find(&stores, fingerprint(1)).await.revoked, after.revoked);
 }
 
 pub async fn an_update_that_ends_tokens_raises_the_generation(stores: Stores) {
     let key = enroll(&stores, fingerprint(1)).await;
-    assert!(stores.keys.update(&KeyFacts { ends_tokens: true, ..facts(&key) }).await.unwrap());
+    assert!(stores.keys.update(&KeyFacts { ends_tokens: true, ..facts(&key) }, &note()).await.unwrap());
     let after = find(&stores, fingerprint(1)).await;
     assert!(after.identity.generation > key.identity.generation);
     assert_eq!(after.revoked, None);
@@ -135,7 +137,7 @@ pub async fn an_update_that_ends_tokens_raises_the_generation(stores: Stores) {
 pub async fn an_administrators_revocation_is_final_and_told(stores: Stores) {
     let key = enroll(&stores, fingerprint(1)).await;
     enroll(&stores, fingerprint(2)).await;
-    assert!(stores.keys.revoke(&fingerprint(1), NOW).await.unwrap());
+    assert!(stores.keys.revoke(&fingerprint(1), &note()).await.unwrap());
     let after = find(&stores, fingerprint(1)).await;
     assert_eq!(after.revoked, Some((NOW, RevokedBy::Administrator)));
     assert!(after.identity.generation > key.identity.generation);
@@ -145,25 +147,25 @@ pub async fn an_administrators_revocation_is_final_and_told(stores: Stores) {
         feed.contains(&Revocation::Generation { sub: fingerprint(1), generation: after.identity.generation })
     );
 
-    assert!(stores.keys.revoke(&fingerprint(1), NOW.plus(9)).await.unwrap());
+    assert!(stores.keys.revoke(&fingerprint(1), &note_at(NOW.plus(9))).await.unwrap());
     assert_eq!(find(&stores, fingerprint(1)).await.revoked, Some((NOW, RevokedBy::Administrator)));
     assert_eq!(find(&stores, fingerprint(2)).await.revoked, None);
 }
 
 pub async fn approving_lets_a_pending_identity_in(stores: Stores) {
-    let pending = NewKey { approved: false, ..new_key(&stores, fingerprint(1)) };
-    stores.keys.enroll(&pending).await.unwrap();
+    let pending = NewKey { admission: pending(1), ..new_key(&stores, fingerprint(1)) };
+    stores.keys.enroll(&pending, &note()).await.unwrap();
     assert!(!find(&stores, fingerprint(1)).await.identity.approved);
-    assert!(stores.keys.approve(&fingerprint(1)).await.unwrap());
+    assert!(stores.keys.approve(&fingerprint(1), &note()).await.unwrap());
     assert!(find(&stores, fingerprint(1)).await.identity.approved);
-    assert!(stores.keys.approve(&fingerprint(1)).await.unwrap());
+    assert!(stores.keys.approve(&fingerprint(1), &note()).await.unwrap());
 }
 
 pub async fn granted_groups_are_sorted_and_taking_one_away_ends_tokens(stores: Stores) {
     let key = enroll(&stores, fingerprint(1)).await;
     let grant = async |groups: &[&str]| {
         let groups: Vec<String> = groups.iter().map(|g| (*g).to_owned()).collect();
-        assert!(stores.keys.set_groups(&fingerprint(1), &groups).await.unwrap());
+        assert!(stores.keys.set_groups(&fingerprint(1), &groups, &note()).await.unwrap());
         find(&stores, fingerprint(1)).await.identity
     };
     let odd = "\u{1f511}, \"a' group\\ \n";
@@ -182,15 +184,9 @@ pub async fn granted_groups_are_sorted_and_taking_one_away_ends_tokens(stores: S
 pub async fn an_erased_key_is_gone_and_may_come_back(stores: Stores) {
     let key = enroll(&stores, fingerprint(1)).await;
     enroll(&stores, fingerprint(2)).await;
-    stores.keys.set_groups(&fingerprint(1), &["admins".to_owned()]).await.unwrap();
+    stores.keys.set_groups(&fingerprint(1), &["admins".to_owned()], &note()).await.unwrap();
     stores.keys.note_login(&fingerprint(1), NOW);
-    assert!(
-        stores
-            .keys
-            .erase(&fingerprint(1), &stores.master_key.tombstone(&fingerprint(1)), false)
-            .await
-            .unwrap()
-    );
+    assert!(stores.keys.erase(&fingerprint(1), &tombstones(&stores), false, &note()).await.unwrap());
     stores.keys.flush().await.unwrap();
 
     assert_eq!(stores.keys.find(&fingerprint(1)).await.unwrap(), None);
@@ -209,15 +205,9 @@ pub async fn an_erased_key_is_gone_and_may_come_back(stores: Stores) {
 
 pub async fn an_erased_revoked_key_may_not_come_back(stores: Stores) {
     enroll(&stores, fingerprint(1)).await;
-    stores.keys.revoke(&fingerprint(1), NOW).await.unwrap();
-    assert!(
-        stores
-            .keys
-            .erase(&fingerprint(1), &stores.master_key.tombstone(&fingerprint(1)), false)
-            .await
-            .unwrap()
-    );
-    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
+    stores.keys.revoke(&fingerprint(1), &note()).await.unwrap();
+    assert!(stores.keys.erase(&fingerprint(1), &tombstones(&stores), false, &note()).await.unwrap());
+    let answer = stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
     assert_eq!(answer, Enrollment::Tombstone);
     assert_eq!(stores.keys.find(&fingerprint(1)).await.unwrap(), None);
     enroll(&stores, fingerprint(2)).await;
@@ -247,8 +237,9 @@ pub async fn keys_are_listed_in_pages_in_the_order_of_their_text(stores: Stores)
     let all = [v6(0x10), fingerprint(0x20), fingerprint(0x30), v6(0x30), fingerprint(0xf0)];
     for wanted in [all[3], all[0], all[4], all[2], all[1]] {
         let approved = wanted != all[1];
-        let key = NewKey { approved, ..new_key(&stores, wanted) };
-        assert!(matches!(stores.keys.enroll(&key).await.unwrap(), Enrollment::Enrolled(_)));
+        let admission = if approved { Admission::Approved } else { pending(1) };
+        let key = NewKey { admission, ..new_key(&stores, wanted) };
+        assert!(matches!(stores.keys.enroll(&key, &note()).await.unwrap(), Enrollment::Enrolled(_)));
     }
     let list = async |query: KeyQuery| {
         let listed = stores.keys.list(&query).await.unwrap();
@@ -259,18 +250,36 @@ pub async fn keys_are_listed_in_pages_in_the_order_of_their_text(stores: Stores)
     assert_eq!(list(KeyQuery { after: Some(all[1]), ..first }).await, all[2..4]);
     assert_eq!(list(KeyQuery { after: Some(all[3]), ..first }).await, all[4..]);
     assert!(list(KeyQuery { after: Some(all[4]), ..first }).await.is_empty());
-    assert_eq!(list(KeyQuery { approved_only: true, limit: 2, after: None }).await, [all[0], all[2]]);
+    assert_eq!(
+        list(KeyQuery { approved_only: true, limit: 2, ..KeyQuery::default() }).await,
+        [all[0], all[2]]
+    );
     assert!(list(KeyQuery::default()).await.is_empty());
+    assert_eq!(list(KeyQuery { pending_only: true, ..first }).await, [all[1]]);
+    let begins = |digits| KeyQuery { prefix: FingerprintPrefix::parse(digits).unwrap(), ..first };
+    for (digits, found) in [
+        ("", &all[..2]),
+        ("3", &all[2..4]),
+        ("30", &all[2..4]),
+        ("f0f", &all[4..]),
+        ("F0F0", &all[4..]),
+        ("303030303030303030303030303030303030303030", &all[3..4]),
+        ("31", &[]),
+    ] {
+        assert_eq!(list(begins(digits)).await, found, "{digits}");
+    }
+    assert_eq!(list(KeyQuery { after: Some(all[2]), ..begins("3") }).await, all[3..4]);
+    assert!(list(KeyQuery { pending_only: true, ..begins("3") }).await.is_empty());
 }
 
 pub async fn calls_for_unknown_keys_say_so(stores: Stores) {
     let known = enroll(&stores, fingerprint(1)).await;
     let unknown = fingerprint(9);
-    assert!(!stores.keys.approve(&unknown).await.unwrap());
-    assert!(!stores.keys.revoke(&unknown, NOW).await.unwrap());
-    assert!(!stores.keys.erase(&unknown, &[0; 32], false).await.unwrap());
-    assert!(!stores.keys.set_groups(&unknown, &["admins".to_owned()]).await.unwrap());
-    assert!(!stores.keys.update(&KeyFacts { fingerprint: unknown, ..facts(&known) }).await.unwrap());
+    assert!(!stores.keys.approve(&unknown, &note()).await.unwrap());
+    assert!(!stores.keys.revoke(&unknown, &note()).await.unwrap());
+    assert!(!stores.keys.erase(&unknown, &|_| [0; 32], false, &note()).await.unwrap());
+    assert!(!stores.keys.set_groups(&unknown, &["admins".to_owned()], &note()).await.unwrap());
+    assert!(!stores.keys.update(&KeyFacts { fingerprint: unknown, ..facts(&known) }, &note()).await.unwrap());
     assert_eq!(find(&stores, fingerprint(1)).await, known);
     assert!(feed_after(&stores, 0).await.is_empty());
 }

@@ -1,7 +1,7 @@
 use capauth_verifier::{KeyPurpose, Revocation, StoredTokenKey, Stores};
 use tokio::task::JoinSet;
 
-use super::helpers::{NOW, feed_after, fingerprint, new_key};
+use super::helpers::{NOW, feed_after, fingerprint, new_key, note};
 
 fn token_key(kid: &str) -> StoredTokenKey {
     StoredTokenKey {
@@ -75,8 +75,8 @@ pub async fn the_feed_is_read_in_pages_and_says_how_far_it_goes(stores: Stores) 
     // What is forgotten does not give its place in the order to what comes next.
     tokens.forget_expired(NOW.plus(61)).await.unwrap();
     assert_eq!(tokens.revocations(second.cursor, 3).await.unwrap().cursor, second.cursor);
-    stores.keys.enroll(&new_key(&stores, fingerprint(1))).await.unwrap();
-    stores.keys.revoke(&fingerprint(1), NOW).await.unwrap();
+    stores.keys.enroll(&new_key(&stores, fingerprint(1)), &note()).await.unwrap();
+    stores.keys.revoke(&fingerprint(1), &note()).await.unwrap();
     assert_eq!(feed_after(&stores, second.cursor).await.len(), 2);
 }
 
