@@ -127,7 +127,9 @@ kinds! {
     /// More attempts than a minute allows.
     TooManyRequests => TooManyRequests, "Too many attempts. Wait a minute, then try again.";
     /// Enrolled, linked or tombstoned.
-    Conflict => Conflict, "This key cannot be enrolled.";
+    Conflict => Conflict, "This cannot be done with this key: it is known here, linked or blocked already.";
+    /// Signed more than five minutes ago, or ahead.
+    ExpiredTimestamp => ExpiredTimestamp, "The time that was signed is more than five minutes from now. Sign again, by a right clock.";
     /// No such key.
     NotFound => NotFound, "There is no such key here.";
     /// The call needs a setting that is not made.

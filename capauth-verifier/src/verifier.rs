@@ -104,7 +104,11 @@ pub struct Authenticated(Arc<Inner>);
 struct Inner {
     session: Session,
     claims: OidcClaims,
+    user_name: Option<String>,
 }
+
+/// Digits of `sub` in an account name: few enough to read, too many to hit on purpose.
+const NAME_DIGITS: usize = 32;
 
 impl Authenticated {
     /// Puts together what was asserted and what is granted. `groups` is what the store grants now.
@@ -116,13 +120,22 @@ impl Authenticated {
         };
         let mut claims = session.claims.clone();
         claims.groups = groups;
-        Self(Arc::new(Inner { session, claims }))
+        Self(Arc::new(Inner { session, claims, user_name: None }))
+    }
+
+    /// The same, with the account name that an administrator gave.
+    pub(crate) fn named(mut self, user_name: Option<String>) -> Self {
+        // Nobody else has it yet.
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.user_name = user_name;
+        }
+        self
     }
 
     /// Puts together a session and what a central service said of the person just now, groups included.
     #[cfg(feature = "remote")]
     pub(crate) fn told(session: Session, claims: OidcClaims) -> Self {
-        Self(Arc::new(Inner { session, claims }))
+        Self(Arc::new(Inner { session, claims, user_name: None }))
     }
 
     /// The identity: stable over key rotation.
@@ -144,6 +157,16 @@ impl Authenticated {
     pub fn display_name(&self) -> &str {
         let claims = self.claims();
         claims.name.as_deref().or(claims.preferred_username.as_deref()).unwrap_or("capauth")
+    }
+
+    /// The name to key an account on: the one an administrator gave, else `capauth-` and 32 digits of the
+    /// [`sub`](Self::sub). Nothing that a person says of themselves can make it another's.
+    ///
+    /// An application that asks a central service does not learn the given one from a token, and has the second form
+    /// here; `GET /capauth/v1/userinfo` tells. `sub` is the same everywhere.
+    pub fn user_name(&self) -> String {
+        let own = || format!("capauth-{}", self.sub().prefix(NAME_DIGITS).to_lowercase());
+        self.0.user_name.clone().unwrap_or_else(own)
     }
 
     /// The groups an administrator granted and the person shares.

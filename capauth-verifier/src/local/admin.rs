@@ -1,13 +1,16 @@
-//! What the service says of itself, and what administrators do.
+//! What the service says of itself, and what it lists.
 
-use capauth_protocol::response::{KeyEntry, RevocationEntry, Revocations, Status, WellKnown};
-use capauth_protocol::{Fingerprint, VERSION, limits};
+use capauth_protocol::response::{
+    IdentityInfo, KeyEntry, RevocationEntry, Revocations, Status, WaitingKey, WellKnown,
+};
+use capauth_protocol::{VERSION, limits};
 
 use super::{EnrollmentMode, LocalVerifier};
 use crate::claims::SUPPORTED;
 use crate::clock::Timestamp;
-use crate::error::{AuthError, AuthErrorKind};
-use crate::stores::{EnrolledKey, KeyQuery, Revocation};
+use crate::error::AuthError;
+use crate::stores::{EnrolledKey, KeyQuery, KeyRole, Revocation};
+use crate::verifier::Authenticated;
 
 impl LocalVerifier {
     /// How the service is. Never fails: a store that does not answer is `healthy: false`.
@@ -17,7 +20,7 @@ impl LocalVerifier {
         Status {
             service: self.services.own().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            enrolled_keys: count,
+            enrolled_keys: count.filter(|_| !self.private),
             require_approval: self.enrollment == EnrollmentMode::Approval,
             healthy,
         }
@@ -54,43 +57,33 @@ impl LocalVerifier {
     /// # Errors
     /// The store is gone.
     pub async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyEntry>, AuthError> {
+        self.do_what_is_due().await;
         Ok(self.stores.keys.list(query).await?.into_iter().map(entry).collect())
     }
 
-    /// Lets a pending identity sign in.
+    /// What somebody is here: their identity, and every key of it, so that they see a key which they do not know.
     ///
     /// # Errors
-    /// [`AuthErrorKind::NotFound`], or the store is gone.
-    pub async fn approve(&self, fingerprint: &Fingerprint) -> Result<(), AuthError> {
-        self.after_change(self.stores.keys.approve(fingerprint).await?)
+    /// The store is gone.
+    pub async fn identity(&self, who: &Authenticated) -> Result<IdentityInfo, AuthError> {
+        let keys = self.stores.keys.keys_beside(&who.fingerprint()).await?;
+        let granted = keys.first().map(|key| key.identity.groups.clone()).unwrap_or_default();
+        Ok(IdentityInfo {
+            sub: who.sub(),
+            fingerprint: who.fingerprint(),
+            user_name: who.user_name(),
+            groups: granted,
+            keys: keys.into_iter().map(entry).collect(),
+        })
     }
 
-    /// Revokes a key for good: its tokens and sessions end, and it cannot enrol itself again.
+    /// The keys of the identity with this account name.
     ///
     /// # Errors
-    /// [`AuthErrorKind::NotFound`], or the store is gone.
-    pub async fn revoke(&self, fingerprint: &Fingerprint) -> Result<(), AuthError> {
-        self.after_change(self.stores.keys.revoke(fingerprint, self.now()).await?)
-    }
-
-    /// Removes everything about a key, but what keeps a revoked one out.
-    ///
-    /// # Errors
-    /// [`AuthErrorKind::NotFound`], or the store is gone.
-    pub async fn erase(&self, fingerprint: &Fingerprint) -> Result<(), AuthError> {
-        // A retired key counts as revoked: its thief may still have a certificate of the days before.
-        let known = self.known.read(&*self.stores.keys, fingerprint, self.clock.now()).await?;
-        let keep_out = known.is_some_and(|known| known.keys.has_revoked_keys());
-        let tombstone = self.tombstone(fingerprint);
-        self.after_change(self.stores.keys.erase(fingerprint, &tombstone, keep_out).await?)
-    }
-
-    /// Replaces the groups granted to a key's identity. Taking one away ends its tokens.
-    ///
-    /// # Errors
-    /// [`AuthErrorKind::NotFound`], or the store is gone.
-    pub async fn set_groups(&self, fingerprint: &Fingerprint, groups: &[String]) -> Result<(), AuthError> {
-        self.after_change(self.stores.keys.set_groups(fingerprint, groups).await?)
+    /// The store is gone.
+    pub async fn keys_named(&self, user_name: &str) -> Result<Vec<KeyEntry>, AuthError> {
+        self.do_what_is_due().await;
+        Ok(self.stores.keys.find_by_user_name(user_name).await?.into_iter().map(entry).collect())
     }
 
     /// Ends a token, and every session that was made of it, by its `jti`: for as long as any could live, and longer if
@@ -105,11 +98,6 @@ impl LocalVerifier {
         // Never for less: what is forgotten counts again.
         let expires = expires.map_or(longest, |expires| expires.min(most).max(longest));
         self.end_jti(jti, expires).await
-    }
-
-    fn after_change(&self, found: bool) -> Result<(), AuthError> {
-        self.known.changed();
-        if found { Ok(()) } else { Err(AuthError::new(AuthErrorKind::NotFound)) }
     }
 
     /// The revocation feed: what happened after a cursor, 0 for all.
@@ -137,8 +125,21 @@ fn entry(key: EnrolledKey) -> KeyEntry {
         enrolled_at: key.enrolled_at.to_string(),
         last_auth: key.last_auth.map(|at| at.to_string()),
         approved: key.identity.approved,
-        linked_to: (key.identity.sub != key.fingerprint).then_some(key.identity.sub),
+        linked_to: match key.role {
+            KeyRole::Secondary(primary) => Some(primary),
+            KeyRole::Primary | KeyRole::Archived(_) => None,
+        },
         revoked_at: key.revoked.map(|(at, _)| at.to_string()),
         groups: key.identity.groups,
+        sub: Some(key.identity.sub),
+        user_name: key.identity.user_name,
+        suspended: key.identity.suspended,
+        replaced_at: match key.role {
+            KeyRole::Archived(at) => Some(at.to_string()),
+            KeyRole::Primary | KeyRole::Secondary(_) => None,
+        },
+        replaced_soon: key
+            .waiting
+            .map(|(fingerprint, due)| WaitingKey { fingerprint, effective_at: due.to_string() }),
     }
 }

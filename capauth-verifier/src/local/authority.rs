@@ -8,6 +8,7 @@ use super::key_cache::{Stamp, millis};
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::seen::{SeenToken, jti_hash};
+use crate::stores::KeyRole;
 use crate::tokens::MAX_TOKEN;
 use crate::verifier::{Audience, Authenticated, Session};
 
@@ -39,6 +40,7 @@ impl LocalVerifier {
         if token.len() > MAX_TOKEN {
             return Err(invalid());
         }
+        self.do_what_is_due().await;
         let now = self.clock.now();
         let seen = self.seen.get(token);
         let expired = |who: &Authenticated| who.session().expires <= Timestamp::from(now);
@@ -80,21 +82,28 @@ impl LocalVerifier {
             self.known.get(&*self.stores.keys, &session.fingerprint, now).await?.ok_or_else(invalid)?;
         let identity = &known.row.identity;
         let good = known.row.revoked.is_none()
+            && !matches!(known.row.role, KeyRole::Archived(_))
+            && !identity.ended
             && !known.keys.is_revoked_for_good()
             && !known.keys.has_ended(now.into())
             && identity.approved
             && !identity.suspended
             && identity.sub == session.sub
             && identity.generation == session.generation;
-        if !good || self.stores.tokens.is_token_revoked(&jti_hash(&session.jti)).await? {
+        let hash = jti_hash(&session.jti);
+        if !good || self.stores.tokens.is_token_revoked(&hash).await? {
             return Err(invalid());
         }
-        Ok(Authenticated::new(session.clone(), &identity.groups, self.asserted_groups))
+        self.note_use(session, &hash, now.into()).await?;
+        Ok(Authenticated::new(session.clone(), &identity.groups, self.asserted_groups)
+            .named(identity.user_name.clone()))
     }
 
     pub(super) async fn end_session(&self, session: &Session) -> Result<(), AuthError> {
-        let longest = self.longest_since(session.authenticated_at);
-        self.end_jti(&session.jti, longest.max(session.expires)).await
+        let longest = self.longest_since(session.authenticated_at).max(session.expires);
+        // Tokens that a refresh token made last may outlive the login's own.
+        let refreshed = self.now().plus(self.token_lifetime.as_secs());
+        self.end_jti(&session.jti, longest.max(refreshed)).await
     }
 
     /// How long whatever was made of a login at this time may last: a session's cookie may outlive its token.
@@ -104,10 +113,16 @@ impl LocalVerifier {
 
     pub(super) async fn end_jti(&self, jti: &str, expires: Timestamp) -> Result<(), AuthError> {
         let hash = jti_hash(jti);
+        self.end_hash(hash, expires).await
+    }
+
+    pub(super) async fn end_hash(&self, hash: [u8; 32], expires: Timestamp) -> Result<(), AuthError> {
+        // What lives longest ends first: should this be all that happens, nothing new comes of it.
+        self.stores.sessions.forget_session(&hash).await?;
         self.stores.tokens.revoke_token(&hash, expires).await?;
         self.ended.insert(hash, ());
         self.last_end.fetch_max(millis(self.clock.now()), Ordering::Release);
-        self.forget_expired().await
+        Ok(())
     }
 
     /// Whether this process ended the token a moment ago. Mostly none was, and then nothing is looked up.
@@ -116,8 +131,8 @@ impl LocalVerifier {
         lately && self.ended.contains_key(jti_hash)
     }
 
-    /// Lets the store forget tokens past their time, now and then: else whoever signs in and out fills it.
-    async fn forget_expired(&self) -> Result<(), AuthError> {
+    /// Lets the store forget tokens and sessions past their time, now and then: else whoever signs in and out fills it.
+    pub(super) async fn forget_expired(&self) -> Result<(), AuthError> {
         let now = self.now();
         let last = self.forgotten_at.load(Ordering::Relaxed);
         let due = now.as_unix().saturating_sub(last) >= FORGET_EVERY;
@@ -128,6 +143,7 @@ impl LocalVerifier {
                 .is_ok();
         if ours {
             self.stores.tokens.forget_expired(now).await?;
+            self.stores.sessions.forget_old_sessions(now).await?;
         }
         Ok(())
     }

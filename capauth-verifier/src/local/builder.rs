@@ -2,15 +2,19 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use capauth_protocol::Fingerprint;
+use capauth_protocol::limits::MAX_SESSION_SECONDS;
 use moka::sync::Cache;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 
+use super::audit_file::AuditFile;
+use super::decoy::Decoy;
 use super::key_cache::KeyCache;
 use super::services::{ServiceEntry, Services};
 use super::{EnrollmentMode, LocalVerifier};
@@ -19,8 +23,10 @@ use crate::error::ConfigError;
 use crate::openpgp::ServerKey;
 use crate::origins::origin;
 use crate::secret::Secret;
-use crate::stores::Stores;
+use crate::stores::{Places, Stores};
 use crate::tokens::Tokens;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How many verified tokens are remembered; one takes about two kilobytes.
 const SEEN_TOKENS: u64 = 8_192;
@@ -43,8 +49,18 @@ pub struct LocalBuilder {
     admin_keys: HashSet<Fingerprint>,
     asserted_groups: bool,
     require_v2: bool,
+    private: bool,
+    places: Places,
+    pending_lifetime: Duration,
+    rotation_delay: Duration,
     token_lifetime: Duration,
     session_lifetime: Duration,
+    session_idle: Option<Duration>,
+    refresh_lifetime: Duration,
+    #[cfg(feature = "wkd")]
+    directory: Option<Arc<dyn crate::email::KeyDirectory>>,
+    audit_network: bool,
+    audit_file: Option<PathBuf>,
 }
 
 impl LocalBuilder {
@@ -62,8 +78,18 @@ impl LocalBuilder {
             admin_keys: HashSet::new(),
             asserted_groups: false,
             require_v2: false,
+            private: true,
+            places: Places::USUAL,
+            pending_lifetime: 14 * DAY,
+            rotation_delay: 7 * DAY,
             token_lifetime: Duration::from_secs(3600),
             session_lifetime: Duration::from_secs(12 * 3600),
+            session_idle: None,
+            refresh_lifetime: 30 * DAY,
+            #[cfg(feature = "wkd")]
+            directory: None,
+            audit_network: false,
+            audit_file: None,
         }
     }
 
@@ -137,6 +163,64 @@ impl LocalBuilder {
         self
     }
 
+    /// Whether strangers are kept from finding out who is enrolled; they are by default. Whoever fails to sign in without
+    /// sending a public key then hears the same, whether the key is known or not.
+    pub fn private_membership(mut self, private: bool) -> Self {
+        self.private = private;
+        self
+    }
+
+    /// How many new keys may wait for an administrator; [`Places::USUAL`] by default.
+    pub fn pending_places(mut self, places: Places) -> Self {
+        self.places = places;
+        self
+    }
+
+    /// How long a new key may wait for an administrator before it is forgotten; fourteen days by default.
+    pub fn pending_lifetime(mut self, lifetime: Duration) -> Self {
+        self.pending_lifetime = lifetime;
+        self
+    }
+
+    /// How long a rotation waits that a subkey signed; seven days by default. So long has the holder of the primary key,
+    /// or an administrator, to cancel it.
+    pub fn rotation_delay(mut self, delay: Duration) -> Self {
+        self.rotation_delay = delay;
+        self
+    }
+
+    /// How long a session or token may go unused; without a bound by default.
+    pub fn session_idle(mut self, idle: Duration) -> Self {
+        self.session_idle = Some(idle);
+        self
+    }
+
+    /// How long refresh tokens may follow one another after a login; thirty days by default.
+    pub fn refresh_lifetime(mut self, lifetime: Duration) -> Self {
+        self.refresh_lifetime = lifetime;
+        self
+    }
+
+    /// Asks this directory whether an e-mail address belongs to a key, before an application gets it: usually a
+    /// [`WebKeyDirectory`](crate::WebKeyDirectory). Nobody is asked by default.
+    #[cfg(feature = "wkd")]
+    pub fn key_directory(mut self, directory: Arc<dyn crate::email::KeyDirectory>) -> Self {
+        self.directory = Some(directory);
+        self
+    }
+
+    /// Whether the audit log says from which network things are done, cut to /24 or /48; it does not by default.
+    pub fn audit_network(mut self, kept: bool) -> Self {
+        self.audit_network = kept;
+        self
+    }
+
+    /// Writes the audit log to this file too, a line of JSON for each event.
+    pub fn audit_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.audit_file = Some(path.into());
+        self
+    }
+
     /// How long an access token lives at most; an hour by default, a day at the most.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
@@ -156,16 +240,11 @@ impl LocalBuilder {
     pub async fn build(self) -> Result<LocalVerifier, ConfigError> {
         // With two providers compiled in by some other crate, the first use would panic.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        self.check_lifetimes()?;
         let stores = self
             .stores
             .ok_or_else(|| ConfigError::new("no store is configured: call .store(url) or .stores(…)"))?;
         let (clock, now) = (Arc::clone(&self.clock), self.clock.now());
-        let day = Duration::from_secs(24 * 3600);
-        if self.token_lifetime.is_zero() || self.token_lifetime > day || self.session_lifetime.is_zero() {
-            return Err(ConfigError::new(
-                "a token lives between a second and a day, a session at least a second",
-            ));
-        }
         let base_url = self.base_url.unwrap_or_else(|| format!("https://{}", self.service));
         let base_url =
             origin(&base_url).map_err(|e| ConfigError::because(format!("the base URL: {e}"), e))?;
@@ -187,8 +266,13 @@ impl LocalBuilder {
         let tokens =
             Tokens::new(Arc::clone(&base_url), &stores, self.jwt_secret.as_ref(), now.into()).await?;
         stores.tokens.forget_expired(now.into()).await?;
+        stores.sessions.forget_old_sessions(now.into()).await?;
         let clock_now = clock.timestamp().as_unix();
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        #[cfg(feature = "wkd")]
+        let emails = self.directory.map(|directory| {
+            crate::email::EmailVerifier::new(directory, Arc::clone(&clock), stores.master_key.clone())
+        });
         let mut verifier = LocalVerifier {
             stores,
             clock,
@@ -202,11 +286,24 @@ impl LocalBuilder {
             epoch,
             asserted_groups: self.asserted_groups,
             require_v2: self.require_v2,
+            private: self.private,
+            decoy: Decoy::new()?,
+            places: self.places,
+            pending_lifetime: self.pending_lifetime,
+            rotation_delay: self.rotation_delay,
             token_lifetime: self.token_lifetime,
             session_lifetime: self.session_lifetime,
+            session_idle: self.session_idle,
+            refresh_lifetime: self.refresh_lifetime,
+            #[cfg(feature = "wkd")]
+            emails,
+            audit_network: self.audit_network,
+            audit_file: self.audit_file.map(AuditFile::open).transpose()?,
+            next_look: AtomicU64::new(0),
             known: KeyCache::new(),
             seen: Cache::builder().max_capacity(SEEN_TOKENS).build(),
             ended: Cache::builder().max_capacity(SEEN_TOKENS).build(),
+            noted: Cache::builder().max_capacity(SEEN_TOKENS).build(),
             last_end: AtomicU64::new(0),
             forgotten_at: AtomicU64::new(clock_now),
             judging: Arc::new(Semaphore::new(processors)),
@@ -216,6 +313,26 @@ impl LocalBuilder {
         };
         verifier.notices = notices(&verifier);
         Ok(verifier)
+    }
+}
+
+impl LocalBuilder {
+    fn check_lifetimes(&self) -> Result<(), ConfigError> {
+        if self.token_lifetime.is_zero() || self.token_lifetime > DAY || self.session_lifetime.is_zero() {
+            return Err(ConfigError::new(
+                "a token lives between a second and a day, a session at least a second",
+            ));
+        }
+        let longest = Duration::from_secs(MAX_SESSION_SECONDS);
+        let others = [self.pending_lifetime, self.rotation_delay, self.refresh_lifetime];
+        let others = others.into_iter().chain(self.session_idle);
+        if others.into_iter().any(|time| time < Duration::from_secs(60) || time > longest) {
+            return Err(ConfigError::new(
+                "a wait for approval, the delay of a rotation, a refresh token's life and a session's idle time are \
+                 between a minute and 400 days",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -273,7 +390,7 @@ fn notices(verifier: &LocalVerifier) -> Vec<String> {
             "Challenges are not signed: clients cannot tell this server from another. Set CAPAUTH_SERVER_KEY_ARMOR.",
         );
     }
-    if verifier.tokens.algorithm() == "HS256" {
+    if verifier.shares_its_secret() {
         say("Access tokens are HS256: whoever shares CAPAUTH_JWT_SECRET can make one for anybody.");
     }
     if verifier.asserted_groups {

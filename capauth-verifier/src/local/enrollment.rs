@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use capauth_protocol::Fingerprint;
 use capauth_protocol::request::VerifyRequest;
+use sha2::{Digest as _, Sha256};
 
 use super::key_cache::KnownKey;
 use super::login::merged;
@@ -12,7 +13,16 @@ use super::{EnrollmentMode, LocalVerifier};
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::openpgp::SigningKeys;
-use crate::stores::{Enrollment, KeyFacts, NewKey};
+use crate::stores::{Actor, AddressPrefix, Admission, Enrollment, KeyFacts, NewKey};
+use crate::verifier::Caller;
+
+/// How a new key comes in.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival<'a> {
+    /// The one-time code it brings.
+    pub(super) code: Option<&'a str>,
+    pub(super) caller: &'a Caller,
+}
 
 /// How often a merge is tried when others keep merging the same key at the same time.
 const ATTEMPTS: usize = 8;
@@ -25,20 +35,40 @@ impl LocalVerifier {
         fingerprint: &Fingerprint,
         known: Option<Arc<KnownKey>>,
         sent: Option<(SigningKeys, [u8; 32])>,
+        arrival: Arrival<'_>,
         now: SystemTime,
     ) -> Result<(Arc<KnownKey>, bool), AuthError> {
         match (known, sent) {
             (Some(_), None) => {
                 // Whatever this process revoked since the first look is seen here.
                 let known = self.known.get(&*self.stores.keys, fingerprint, now).await?;
-                Ok((known.ok_or(AuthError::new(AuthErrorKind::UnknownFingerprint))?, false))
+                let known = known.ok_or(AuthError::new(AuthErrorKind::UnknownFingerprint))?;
+                Ok((self.let_in(known, arrival, now).await?, false))
             }
             (None, None) => Err(AuthError::new(AuthErrorKind::UnknownFingerprint)),
             (Some(known), Some((facts, digest))) => {
-                Ok((self.refresh(known, &facts, digest, now).await?, false))
+                let known = self.refresh(known, &facts, digest, now).await?;
+                Ok((self.let_in(known, arrival, now).await?, false))
             }
-            (None, Some((facts, digest))) => self.enroll(fingerprint, &facts, digest, now).await,
+            (None, Some((facts, digest))) => self.enroll(fingerprint, &facts, digest, arrival, now).await,
         }
+    }
+
+    /// Lets a key in that waits for an administrator, if it brings a code.
+    async fn let_in(
+        &self,
+        known: Arc<KnownKey>,
+        arrival: Arrival<'_>,
+        now: SystemTime,
+    ) -> Result<Arc<KnownKey>, AuthError> {
+        let fingerprint = known.row.fingerprint;
+        let Some(code) = arrival.code.filter(|_| !known.row.identity.approved) else { return Ok(known) };
+        let note = self.note(Actor::Key(fingerprint), arrival.caller.address);
+        if !self.stores.keys.use_code(&fingerprint, &code_hash(code), &note).await? {
+            return Ok(known);
+        }
+        self.known.changed();
+        Ok(self.known.read(&*self.stores.keys, &fingerprint, now).await?.unwrap_or(known))
     }
 
     async fn enroll(
@@ -46,23 +76,29 @@ impl LocalVerifier {
         fingerprint: &Fingerprint,
         facts: &SigningKeys,
         digest: [u8; 32],
+        arrival: Arrival<'_>,
         now: SystemTime,
     ) -> Result<(Arc<KnownKey>, bool), AuthError> {
-        if self.enrollment == EnrollmentMode::Closed {
-            return Err(AuthError::new(AuthErrorKind::EnrollmentClosed));
-        }
         let stamp = self.known.stamp(now);
-        let new = NewKey {
-            fingerprint: *fingerprint,
-            signing_keys: facts.encode()?,
-            certificate_digest: digest,
-            approved: self.enrollment == EnrollmentMode::Open,
-            at: now.into(),
-            tombstone: self.tombstone(fingerprint),
-        };
-        match self.stores.keys.enroll(&new).await? {
+        let mut new = self.new_key(fingerprint, facts, digest, self.admission(arrival)?)?;
+        let note = self.note(Actor::Key(*fingerprint), arrival.caller.address);
+        let mut enrolled = self.stores.keys.enroll(&new, &note).await?;
+        if enrolled == Enrollment::BadCode && self.enrollment == EnrollmentMode::Open {
+            // Nobody needs a code here.
+            new.admission = Admission::Approved;
+            enrolled = self.stores.keys.enroll(&new, &note).await?;
+        }
+        match enrolled {
             Enrollment::Enrolled(row) => Ok((self.known.remember(row, stamp)?, true)),
             Enrollment::Tombstone => Err(AuthError::new(AuthErrorKind::Conflict)),
+            Enrollment::BadCode => Err(AuthError::with_words(
+                AuthErrorKind::EnrollmentClosed,
+                "The enrolment code is not good, or not any longer. Ask an administrator for another one.",
+            )),
+            Enrollment::TooMany => Err(AuthError::with_words(
+                AuthErrorKind::TooManyRequests,
+                "As many new keys as may already wait for an administrator from where you are. Try again later.",
+            )),
             Enrollment::AlreadyThere(row) => {
                 let known = self.known.remember(row, stamp)?;
                 Ok((self.refresh(known, facts, digest, now).await?, false))
@@ -70,8 +106,40 @@ impl LocalVerifier {
         }
     }
 
+    /// On whose word a new key comes in. A code counts in every mode.
+    fn admission(&self, arrival: Arrival<'_>) -> Result<Admission, AuthError> {
+        if let Some(code) = arrival.code {
+            return Ok(Admission::Code(code_hash(code)));
+        }
+        match self.enrollment {
+            EnrollmentMode::Open => Ok(Admission::Approved),
+            EnrollmentMode::Approval => {
+                let prefix = AddressPrefix::of(arrival.caller.address);
+                let share = self.stores.master_key.keyed_hash("pending share", prefix.as_bytes());
+                Ok(Admission::Pending { share, places: self.places })
+            }
+            EnrollmentMode::Closed => Err(AuthError::new(AuthErrorKind::EnrollmentClosed)),
+        }
+    }
+
+    pub(super) fn new_key(
+        &self,
+        fingerprint: &Fingerprint,
+        facts: &SigningKeys,
+        digest: [u8; 32],
+        admission: Admission,
+    ) -> Result<NewKey, AuthError> {
+        Ok(NewKey {
+            fingerprint: *fingerprint,
+            signing_keys: facts.encode()?,
+            certificate_digest: digest,
+            admission,
+            tombstone: self.tombstone(fingerprint),
+        })
+    }
+
     /// Merges facts into the store, however many do so at once.
-    async fn refresh(
+    pub(super) async fn refresh(
         &self,
         known: Arc<KnownKey>,
         facts: &SigningKeys,
@@ -81,7 +149,9 @@ impl LocalVerifier {
         let mut known = known;
         for _ in 0..ATTEMPTS {
             let keys = merged(Some(&known), Some(facts))?;
-            let revoked = keys.is_revoked_for_good() && known.row.revoked.is_none();
+            // That it says so itself is news, whatever an administrator said before.
+            let revoked = keys.is_revoked_for_good()
+                && (!known.keys.is_revoked_for_good() || known.row.revoked.is_none());
             if keys == known.keys && known.row.certificate_digest == digest && !revoked {
                 return Ok(known);
             }
@@ -93,7 +163,8 @@ impl LocalVerifier {
                 revoked_at: revoked.then(|| Timestamp::from(now)),
                 ends_tokens: keys.is_worse_than(&known.keys),
             };
-            let written = self.stores.keys.update(&update).await?;
+            let note = self.note(Actor::Key(known.row.fingerprint), None);
+            let written = self.stores.keys.update(&update, &note).await?;
             if update.ends_tokens || revoked {
                 self.known.changed();
             }
@@ -123,10 +194,13 @@ impl LocalVerifier {
         let Some(known) = self.known.get(&*self.stores.keys, &request.fingerprint, now).await? else {
             return Ok(());
         };
-        if known.row.revoked.is_some() {
+        if known.keys.is_revoked_for_good() && known.row.revoked.is_some() {
             return Ok(());
         }
-        let Some(submitted) = self.submitted(request, Some(&known))? else { return Ok(()) };
+        let text = request.public_key.as_deref();
+        let Some(submitted) = self.submitted(text, &request.fingerprint, Some(&known))? else {
+            return Ok(());
+        };
         if !submitted.certificate.has_revocations() {
             return Ok(());
         }
@@ -143,4 +217,9 @@ impl LocalVerifier {
         }
         Ok(())
     }
+}
+
+/// Under what a one-time code is remembered. It is random enough that nobody finds it from this.
+pub(super) fn code_hash(code: &str) -> [u8; 32] {
+    Sha256::digest(code.as_bytes()).into()
 }

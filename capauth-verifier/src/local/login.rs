@@ -8,22 +8,24 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use capauth_protocol::payload::ClaimsPayload;
 use capauth_protocol::request::VerifyRequest;
 use capauth_protocol::response::VerifyResponse;
-use capauth_protocol::{Fingerprint, Json, limits};
+use capauth_protocol::{Fingerprint, Json, Nonce, limits};
 use sequoia_openpgp::packet::{Key, key};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use super::challenge::payload;
+use super::enrollment::Arrival;
 use super::key_cache::KnownKey;
 use super::{EnrollmentMode, LocalVerifier};
 use crate::claims::{self, Mapped};
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::openpgp::{
-    Refused, SignedMessage, SigningKeys, SubmittedCertificate, check_signature, fingerprint_of, guarded,
+    Checked, Refused, SignedMessage, SigningKeys, SubmittedCertificate, check, check_signature,
+    fingerprint_of, guarded,
 };
-use crate::stores::Challenge;
-use crate::verifier::{Authenticated, Login, Session};
+use crate::stores::{Challenge, KeyRole};
+use crate::verifier::{Authenticated, Caller, Login, Session};
 
 type PublicKey = Key<key::PublicParts, key::UnspecifiedRole>;
 
@@ -37,9 +39,25 @@ pub(super) struct Submitted {
 }
 
 /// A signature that verified, and what made it.
-struct Proof {
-    key: PublicKey,
-    made: SystemTime,
+pub(super) struct Proof {
+    pub(super) key: PublicKey,
+    pub(super) made: SystemTime,
+}
+
+/// What was found among a request's signatures.
+enum Search {
+    Found(Box<Proof>),
+    /// No good one. Whether there was any whose mathematics was done.
+    Nothing {
+        computed: bool,
+    },
+}
+
+/// What matters of a login once it has succeeded.
+#[derive(Clone, Copy)]
+struct Answering {
+    is_new: bool,
+    wants_refresh: bool,
 }
 
 impl LocalVerifier {
@@ -49,27 +67,28 @@ impl LocalVerifier {
     ///
     /// So nothing is stored for whoever has not proved possession, a stranger's failure burns no challenge, and of any
     /// number of simultaneous answers one wins.
-    pub(super) async fn log_in(&self, request: &VerifyRequest) -> Result<Login, AuthError> {
+    pub(super) async fn log_in(&self, request: &VerifyRequest, caller: &Caller) -> Result<Login, AuthError> {
+        self.do_what_is_due().await;
         let now = self.clock.now();
-        if self.server_keys.contains(&request.fingerprint) {
-            return Err(AuthError::new(AuthErrorKind::Forbidden));
-        }
-        let challenge = self.read_challenge(request, now).await?;
-        let known = self.known.get(&*self.stores.keys, &request.fingerprint, now).await?;
-        let submitted = self.submitted(request, known.as_deref())?;
-        if known.is_none() && submitted.is_none() {
+        self.refuse_server_keys([request.fingerprint])?;
+        let challenge = self.read_challenge(&request.nonce, &request.fingerprint, now).await?;
+        let known = self.look_up(&request.fingerprint, request.public_key.is_some(), now).await?;
+        let submitted =
+            self.submitted(request.public_key.as_deref(), &request.fingerprint, known.as_deref())?;
+        let text = payload(&challenge);
+        let is_unknown = known.is_none() && submitted.is_none();
+        if is_unknown && !self.private {
             return Err(AuthError::new(AuthErrorKind::UnknownFingerprint));
         }
-
-        let text = payload(&challenge);
-        let proof = guarded(AuthErrorKind::InvalidNonceSignature, || {
-            self.prove(&request.nonce_signature, &text, known.as_deref(), submitted.as_ref(), now)
+        let proof = self.prove(&request.nonce_signature, &text, known.as_deref(), submitted.as_ref(), now);
+        let proof = proof.map_err(|error| match error.kind() {
+            AuthErrorKind::InvalidNonceSignature if self.private && request.public_key.is_none() => {
+                unknown_or_unproven()
+            }
+            _ => error,
         })?;
-        // A certificate that was enrolled before may have adopted what is now the server's key.
-        if fingerprint_of(&proof.key.fingerprint()).is_none_or(|signer| self.server_keys.contains(&signer)) {
-            return Err(AuthError::new(AuthErrorKind::Forbidden));
-        }
-        if known.is_none() && self.enrollment == EnrollmentMode::Closed {
+        let may_enrol = self.enrollment != EnrollmentMode::Closed || request.enrollment_code.is_some();
+        if known.is_none() && !may_enrol {
             return Err(AuthError::new(AuthErrorKind::EnrollmentClosed));
         }
 
@@ -86,24 +105,62 @@ impl LocalVerifier {
         // What cannot be mapped must not use the challenge up. The identity's sub stands in it once it is known.
         let mapped = claims::map(asserted, request.fingerprint, request.fingerprint)?;
 
-        let taken = self.stores.challenges.take(&challenge.nonce).await?;
-        if taken.as_ref() != Some(&challenge) {
-            return Err(AuthError::new(AuthErrorKind::InvalidNonce));
-        }
-
-        let (known, is_new) = self.remember(&request.fingerprint, known, submitted, now).await?;
+        self.take(&challenge).await?;
+        let arrival = Arrival { code: request.enrollment_code.as_deref(), caller };
+        let (known, is_new) = self.remember(&request.fingerprint, known, submitted, arrival, now).await?;
         // What the store says now counts: somebody may have revoked or merged in the meantime.
         let until_now = admit(&known.keys, &proof, now)?;
         standing(&known)?;
         let until = earlier(until, until_now);
-        self.conclude(&challenge, &known, mapped, until, is_new).await
+        let wants_refresh = request.refresh;
+        self.conclude(&challenge, &known, mapped, until, Answering { is_new, wants_refresh }).await
     }
 
-    async fn read_challenge(&self, request: &VerifyRequest, now: SystemTime) -> Result<Challenge, AuthError> {
+    /// A server certificate is never an identity.
+    pub(super) fn refuse_server_keys(
+        &self,
+        keys: impl IntoIterator<Item = Fingerprint>,
+    ) -> Result<(), AuthError> {
+        if keys.into_iter().any(|key| self.server_keys.contains(&key)) {
+            return Err(AuthError::new(AuthErrorKind::Forbidden));
+        }
+        Ok(())
+    }
+
+    /// The key, as it is known. Where membership is private and no certificate came, the store is asked each time: a key
+    /// that is answered from memory, and quicker, would be one that is enrolled.
+    pub(super) async fn look_up(
+        &self,
+        fingerprint: &Fingerprint,
+        has_certificate: bool,
+        now: SystemTime,
+    ) -> Result<Option<Arc<KnownKey>>, AuthError> {
+        let store = &*self.stores.keys;
+        Ok(match self.private && !has_certificate {
+            true => self.known.read(store, fingerprint, now).await?,
+            false => self.known.get(store, fingerprint, now).await?,
+        })
+    }
+
+    /// Takes a challenge, unless somebody else did.
+    pub(super) async fn take(&self, challenge: &Challenge) -> Result<(), AuthError> {
+        let taken = self.stores.challenges.take(&challenge.nonce).await?;
+        if taken.as_ref() != Some(challenge) {
+            return Err(AuthError::new(AuthErrorKind::InvalidNonce));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read_challenge(
+        &self,
+        nonce: &Nonce,
+        fingerprint: &Fingerprint,
+        now: SystemTime,
+    ) -> Result<Challenge, AuthError> {
         let unknown = || AuthError::new(AuthErrorKind::InvalidNonce);
-        let challenge = self.stores.challenges.get(&request.nonce).await?.ok_or_else(unknown)?;
+        let challenge = self.stores.challenges.get(nonce).await?.ok_or_else(unknown)?;
         // Another verifier on the same stores may have made it, for a service that is not ours to let in to.
-        if challenge.fingerprint != request.fingerprint || !self.knows_service(&challenge.service) {
+        if challenge.fingerprint != *fingerprint || !self.knows_service(&challenge.service) {
             return Err(unknown());
         }
         if self.require_v2 && challenge.origin.is_none() {
@@ -118,26 +175,25 @@ impl LocalVerifier {
     /// The certificate of a request, within its limits. `None` when there is none, or it is the one merged last.
     pub(super) fn submitted(
         &self,
-        request: &VerifyRequest,
+        text: Option<&str>,
+        fingerprint: &Fingerprint,
         known: Option<&KnownKey>,
     ) -> Result<Option<Submitted>, AuthError> {
-        let Some(text) = &request.public_key else { return Ok(None) };
+        let Some(text) = text else { return Ok(None) };
         let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         if known.is_some_and(|known| known.row.certificate_digest == digest) {
             return Ok(None);
         }
         let certificate = SubmittedCertificate::parse(text)?;
-        if certificate.fingerprint() != request.fingerprint {
+        if certificate.fingerprint() != *fingerprint {
             return Err(AuthError::new(AuthErrorKind::FingerprintMismatch));
         }
-        if certificate.fingerprints().any(|fingerprint| self.server_keys.contains(&fingerprint)) {
-            return Err(AuthError::new(AuthErrorKind::Forbidden));
-        }
+        self.refuse_server_keys(certificate.fingerprints())?;
         Ok(Some(Submitted { certificate, digest }))
     }
 
-    /// The first signature in `armored` that a key in question made over `text`.
-    fn prove(
+    /// The first signature in `armored` that a key in question made over `text`; never one by a key of the server's.
+    pub(super) fn prove(
         &self,
         armored: &str,
         text: &str,
@@ -146,18 +202,21 @@ impl LocalVerifier {
         now: SystemTime,
     ) -> Result<Proof, AuthError> {
         let kind = AuthErrorKind::InvalidNonceSignature;
-        let message = SignedMessage::parse(armored, text, now, kind)?;
-        for signature in message.signatures() {
-            let issuers = signature.get_issuers();
-            let stored = known.into_iter().flat_map(|known| known.keys.candidates(&issuers));
-            let sent = submitted.into_iter().flat_map(|s| s.certificate.candidates(&issuers));
-            for key in stored.chain(sent).take(MAX_CANDIDATES) {
-                if let Some(made) = check_signature(signature, key, text, now) {
-                    return Ok(Proof { key: key.clone(), made });
+        let proof = guarded(kind, || match find_proof(armored, text, known, submitted, now)? {
+            Search::Found(proof) => Ok(*proof),
+            Search::Nothing { computed } => {
+                // A stranger must not learn from the time it took whether there was a key to hold the signature against.
+                if self.private && !computed {
+                    self.decoy.check(text);
                 }
+                Err(AuthError::new(kind))
             }
+        })?;
+        // A certificate that was enrolled before may have adopted what is now the server's key.
+        if fingerprint_of(&proof.key.fingerprint()).is_none_or(|signer| self.server_keys.contains(&signer)) {
+            return Err(AuthError::new(AuthErrorKind::Forbidden));
         }
-        Err(AuthError::new(kind))
+        Ok(proof)
     }
 
     /// The claims, if they are signed by a key that may sign in: in canonical form, or with only the top level sorted.
@@ -205,7 +264,7 @@ impl LocalVerifier {
         known: &KnownKey,
         mut mapped: Mapped,
         until: Option<Timestamp>,
-        is_new: bool,
+        answering: Answering,
     ) -> Result<Login, AuthError> {
         let now = self.now();
         let identity = &known.row.identity;
@@ -227,10 +286,22 @@ impl LocalVerifier {
             token: None,
             claims: mapped.claims,
         };
-        let who = Authenticated::new(session, &identity.groups, self.asserted_groups);
+        if answering.is_new {
+            self.write_audit_file().await;
+        }
+        let who = Authenticated::new(session, &identity.groups, self.asserted_groups)
+            .named(identity.user_name.clone());
         let expires = limited(now.plus(self.token_lifetime.as_secs()));
         let access_token = self.tokens.issue(who.session(), who.claims(), expires, now).await?;
+        let refresh_token = match answering.wants_refresh {
+            true => Some(
+                self.begin_family(who.session(), limited(now.plus(self.refresh_lifetime.as_secs()))).await?,
+            ),
+            false => None,
+        };
         self.stores.keys.note_login(&known.row.fingerprint, now);
+        let lasts = if answering.wants_refresh { self.refresh_lifetime } else { self.session_lifetime };
+        self.note_session(who.session(), limited(now.plus(lasts.as_secs())));
         let response = VerifyResponse {
             authenticated: true,
             fingerprint: known.row.fingerprint,
@@ -238,10 +309,43 @@ impl LocalVerifier {
             access_token,
             token_type: VerifyResponse::TOKEN_TYPE.to_owned(),
             expires_in: expires.since(now),
-            is_new_enrollment: is_new,
+            is_new_enrollment: answering.is_new,
+            refresh_token,
         };
         Ok(Login { response, who })
     }
+}
+
+fn find_proof(
+    armored: &str,
+    text: &str,
+    known: Option<&KnownKey>,
+    submitted: Option<&Submitted>,
+    now: SystemTime,
+) -> Result<Search, AuthError> {
+    let message = SignedMessage::parse(armored, text, now, AuthErrorKind::InvalidNonceSignature)?;
+    let mut computed = false;
+    for signature in message.signatures() {
+        let issuers = signature.get_issuers();
+        let stored = known.into_iter().flat_map(|known| known.keys.candidates(&issuers));
+        let sent = submitted.into_iter().flat_map(|s| s.certificate.candidates(&issuers));
+        for key in stored.chain(sent).take(MAX_CANDIDATES) {
+            match check(signature, key, text, now) {
+                Checked::Good(made) => return Ok(Search::Found(Box::new(Proof { key: key.clone(), made }))),
+                Checked::Bad => computed = true,
+                Checked::Unfit => {}
+            }
+        }
+    }
+    Ok(Search::Nothing { computed })
+}
+
+/// What somebody hears who did not send a certificate, where membership is private.
+fn unknown_or_unproven() -> AuthError {
+    AuthError::with_words(
+        AuthErrorKind::UnknownFingerprint,
+        "This key is not known here, or it did not make this signature. Send your public key along.",
+    )
 }
 
 /// What is known of a certificate: the stored facts always take part.
@@ -265,7 +369,11 @@ pub(super) fn merged(
 }
 
 /// Whether a key that proved possession may sign in, as far as OpenPGP is concerned; and until when.
-fn admit(keys: &SigningKeys, proof: &Proof, now: SystemTime) -> Result<Option<Timestamp>, AuthError> {
+pub(super) fn admit(
+    keys: &SigningKeys,
+    proof: &Proof,
+    now: SystemTime,
+) -> Result<Option<Timestamp>, AuthError> {
     keys.judge(&proof.key, proof.made, now).map_err(|refused| match refused {
         Refused::Expired => AuthErrorKind::KeyExpired.into(),
         Refused::Revoked => AuthErrorKind::KeyRevoked.into(),
@@ -280,10 +388,15 @@ fn admit(keys: &SigningKeys, proof: &Proof, now: SystemTime) -> Result<Option<Ti
     })
 }
 
-/// Whether an administrator lets the identity in.
-fn standing(known: &KnownKey) -> Result<(), AuthError> {
+/// Whether the key still has its place, and an administrator lets the identity in.
+pub(super) fn standing(known: &KnownKey) -> Result<(), AuthError> {
     let identity = &known.row.identity;
-    if known.row.revoked.is_some() {
+    if matches!(known.row.role, KeyRole::Archived(_)) {
+        Err(AuthError::with_words(
+            AuthErrorKind::KeyRevoked,
+            "Another key took this one's place. Sign in with that one.",
+        ))
+    } else if known.row.revoked.is_some() || identity.ended {
         Err(AuthErrorKind::KeyRevoked.into())
     } else if identity.suspended {
         Err(AuthErrorKind::KeySuspended.into())

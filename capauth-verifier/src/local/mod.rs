@@ -1,13 +1,21 @@
 //! [`LocalVerifier`]: decides here, with its own stores.
 
 mod admin;
+mod administration;
+mod audit_file;
 mod authority;
 mod builder;
 mod challenge;
+mod decoy;
+mod due;
+mod emails;
 mod enrollment;
 mod key_cache;
+mod linking;
 mod login;
+mod rotation;
 mod services;
+mod sessions;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -22,6 +30,7 @@ use capauth_protocol::response::ChallengeResponse;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
+pub use administration::Administration;
 pub use builder::LocalBuilder;
 pub use capauth_protocol::response::Enrollment as EnrollmentMode;
 pub use services::ServiceEntry;
@@ -31,7 +40,7 @@ use crate::error::AuthError;
 use crate::openpgp::ServerKey;
 use crate::secret::Sealer;
 use crate::seen::SeenToken;
-use crate::stores::Stores;
+use crate::stores::{Places, Stores};
 use crate::tokens::Tokens;
 use crate::verifier::{Audience, Authenticated, Caller, Login, Session, Verifier};
 
@@ -60,13 +69,29 @@ pub struct LocalVerifier {
     epoch: u64,
     asserted_groups: bool,
     require_v2: bool,
+    private: bool,
+    /// What strangers' signatures are held against where nothing is known.
+    decoy: decoy::Decoy,
+    places: Places,
+    pending_lifetime: Duration,
+    rotation_delay: Duration,
     token_lifetime: Duration,
     session_lifetime: Duration,
+    session_idle: Option<Duration>,
+    refresh_lifetime: Duration,
+    #[cfg(feature = "wkd")]
+    emails: Option<crate::email::EmailVerifier>,
+    audit_network: bool,
+    audit_file: Option<audit_file::AuditFile>,
+    /// When it is looked next what has come due, in milliseconds.
+    next_look: AtomicU64,
     known: key_cache::KeyCache,
     /// Tokens that were verified.
     seen: Cache<SeenToken, authority::Seen>,
     /// Tokens ended by this process a moment ago, by the hash of their `jti`: what was checked before that is stale.
     ended: Cache<[u8; 32], ()>,
+    /// When the use of a session was last noted.
+    noted: Cache<[u8; 32], Timestamp>,
     /// When the last of them was ended, in milliseconds.
     last_end: AtomicU64,
     /// When tokens past their time were last forgotten.
@@ -118,6 +143,16 @@ impl LocalVerifier {
     /// The installation's epoch: stands in everything sealed.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Whether others can make its tokens, since they share its secret (HS256).
+    pub fn shares_its_secret(&self) -> bool {
+        self.tokens.algorithm() == "HS256"
+    }
+
+    /// Whether strangers may not find out who is enrolled.
+    pub fn has_private_membership(&self) -> bool {
+        self.private
     }
 
     /// Whether a key is an administrator's.
@@ -172,8 +207,8 @@ impl Verifier for LocalVerifier {
         self.make_challenge(request, caller).await
     }
 
-    async fn verify(&self, request: &VerifyRequest, _caller: &Caller) -> Result<Login, AuthError> {
-        let result = self.log_in(request).await;
+    async fn verify(&self, request: &VerifyRequest, caller: &Caller) -> Result<Login, AuthError> {
+        let result = self.log_in(request, caller).await;
         if result.is_err() {
             // A revocation needs no login to be true.
             self.apply_revocation(request).await;
@@ -186,6 +221,7 @@ impl Verifier for LocalVerifier {
     }
 
     async fn resume(&self, session: &Session) -> Result<Authenticated, AuthError> {
+        self.do_what_is_due().await;
         self.authorize(session, self.clock.now()).await
     }
 
@@ -194,6 +230,7 @@ impl Verifier for LocalVerifier {
     }
 
     async fn close(&self) -> Result<(), AuthError> {
+        self.write_audit_file().await;
         Ok(self.stores.keys.flush().await?)
     }
 }

@@ -18,6 +18,27 @@ use super::signing_keys::PublicKey;
 /// How far from now a login signature may have been made, either way.
 const WINDOW: Duration = Duration::from_secs(300);
 
+/// What came of holding a signature against a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// It is good, and made then.
+    Good(SystemTime),
+    /// It is none of this key's, or of this text.
+    Bad,
+    /// It was refused before anything was computed.
+    Unfit,
+}
+
+/// As [`check_signature`], telling whether the mathematics was done.
+pub(crate) fn check(signature: &Signature, key: &PublicKey, text: &str, now: SystemTime) -> Checked {
+    let fit = || Some((fit(signature, key, now)?, digest(signature, text)?));
+    let Some((made, digest)) = fit() else { return Checked::Unfit };
+    match key.verify(signature.mpis(), signature.hash_algo(), &digest) {
+        Ok(()) => Checked::Good(made),
+        Err(_) => Checked::Bad,
+    }
+}
+
 /// Checks `signature` over `text` by `key`. Answers when it was made.
 ///
 /// In this order: type; version against the key's; salt; no DSA; a creation time, not before the key's and within five
@@ -29,6 +50,14 @@ pub(crate) fn check_signature(
     text: &str,
     now: SystemTime,
 ) -> Option<SystemTime> {
+    match check(signature, key, text, now) {
+        Checked::Good(made) => Some(made),
+        Checked::Bad | Checked::Unfit => None,
+    }
+}
+
+/// Everything but the mathematics. Answers when it was made.
+fn fit(signature: &Signature, key: &PublicKey, now: SystemTime) -> Option<SystemTime> {
     if !matches!(signature.typ(), SignatureType::Binary | SignatureType::Text) {
         return None;
     }
@@ -53,7 +82,6 @@ pub(crate) fn check_signature(
     }
     signature.signature_alive(now, WINDOW).ok()?;
     policy_at(now).signature(signature, HashAlgoSecurity::CollisionResistance).ok()?;
-    key.verify(signature.mpis(), signature.hash_algo(), &digest(signature, text)?).ok()?;
     Some(made)
 }
 

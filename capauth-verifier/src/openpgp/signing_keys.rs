@@ -77,11 +77,16 @@ impl Revoked {
         self.hard || self.soft.iter().any(|since| *since <= time && seen.is_none_or(|seen| seen <= *since))
     }
 
+    /// Forgets those that a self-signature made at `seen` lifted.
+    fn lift(&mut self, seen: Option<Timestamp>) {
+        self.soft.retain(|since| seen.is_none_or(|seen| seen <= *since));
+    }
+
     /// Adds another's revocations; forgets those that a self-signature made at `seen` lifted.
     fn add(&mut self, other: &Self, seen: Option<Timestamp>) {
         self.hard |= other.hard;
         self.soft.extend_from_slice(&other.soft);
-        self.soft.retain(|since| seen.is_none_or(|seen| seen <= *since));
+        self.lift(seen);
         self.soft.sort_unstable();
         self.soft.dedup();
         self.soft.truncate(MAX_SOFT);
@@ -206,7 +211,13 @@ impl Facts {
 
 impl SigningKeys {
     /// From what was found in a certificate; the first is the primary key. `None` when there is none.
-    pub(super) fn new(components: Vec<Component>) -> Option<Self> {
+    ///
+    /// What a later self-signature of the same certificate lifted is left out at once: taken by itself, as where nothing
+    /// but revocations is believed, it would end a key that its owner brought back.
+    pub(super) fn new(mut components: Vec<Component>) -> Option<Self> {
+        for Component { facts, revoked, .. } in &mut components {
+            revoked.lift(facts.as_ref().map(|facts| facts.seen));
+        }
         (!components.is_empty()).then_some(Self { components })
     }
 
@@ -217,6 +228,11 @@ impl SigningKeys {
     /// The certificate's fingerprint.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.primary().and_then(|c| fingerprint_of(&c.key.fingerprint()))
+    }
+
+    /// Whether this is the certificate's primary key.
+    pub(crate) fn is_primary(&self, key: &PublicKey) -> bool {
+        self.primary().is_some_and(|primary| primary.key == *key)
     }
 
     /// Whether the certificate was revoked for good by its owner.

@@ -104,7 +104,6 @@ impl Feed {
         (state.epoch == 0 || session.epoch == state.epoch)
             && session.generation >= known
             && !state.keys.contains(&session.fingerprint)
-            && !state.keys.contains(&session.sub)
             && !state.tokens.contains_key(jti_hash)
     }
 

@@ -37,7 +37,7 @@ impl Inner {
             return Err(NotGood::Stale.into());
         }
         // Where the person goes afterwards is between them and this application.
-        let request = VerifyRequest { redirect: None, ..request.clone() };
+        let request = VerifyRequest { redirect: None, refresh: false, ..request.clone() };
         let call = Call::post(PATH, &request).of_login(caller.address);
         if call.length() > MAX_BODY {
             return Err(AuthErrorKind::InvalidRequest.into());
@@ -69,6 +69,7 @@ impl Inner {
             token_type: VerifyResponse::TOKEN_TYPE.to_owned(),
             expires_in: ends.since(self.clock.timestamp()),
             is_new_enrollment: verified.is_new_enrollment,
+            refresh_token: None,
         };
         Ok(Login { response, who })
     }

@@ -140,7 +140,7 @@ async fn refusals_are_passed_on_with_their_words_unless_these_are_odd() {
         (403, "forbidden", "", K::Forbidden, usual(K::Forbidden)),
         (403, "forbidden", "\u{1b}[2Jno", K::Forbidden, usual(K::Forbidden)),
         (403, "forbidden", "no \u{202e}gnihton", K::Forbidden, usual(K::Forbidden)),
-        (400, "expired_timestamp", "Late.", K::InvalidRequest, String::from("Late.")),
+        (400, "expired_timestamp", "Late.", K::ExpiredTimestamp, String::from("Late.")),
         (400, "unsupported_version", "1.0", K::InvalidRequest, String::from("1.0")),
         (400, "invalid_fingerprint", "40.", K::InvalidRequest, String::from("40.")),
         (400, "something_new", "New.", K::InvalidRequest, String::from("New.")),

@@ -67,9 +67,24 @@ async fn attack_a_revoked_identity_ends_the_tokens_of_its_other_keys() {
     // A linked key: another fingerprint, the same identity.
     let token = central.token_with("capauth_fingerprint", OTHER);
     assert!(whose(&verifier, &token).await.is_ok());
+    // The service says it of the key, and of everything that hangs on it.
     central.revoke(key(PERSON));
+    central.revoke(json!({"kind": "generation", "sub": PERSON, "generation": 9}));
     verifier.refresh().await.unwrap();
     assert_eq!(whose(&verifier, &token).await.unwrap_err(), INVALID);
+}
+
+/// An identity keeps its sub, which is its first key's fingerprint, when that key is replaced; anybody can then send the
+/// old key's revocation.
+#[tokio::test]
+async fn a_key_that_was_replaced_ends_nothing_of_its_identity() {
+    let central = Central::start().await;
+    let verifier = central.verifier().await;
+    let (old, new) = (central.token(), central.token_with("capauth_fingerprint", OTHER));
+    central.revoke(key(PERSON));
+    verifier.refresh().await.unwrap();
+    assert_eq!(whose(&verifier, &old).await.unwrap_err(), INVALID);
+    assert!(whose(&verifier, &new).await.is_ok());
 }
 
 #[tokio::test]
@@ -180,7 +195,7 @@ async fn attack_tokens_and_sessions_from_before_a_restore_are_refused() {
     assert!(whose(&verifier, &fresh).await.is_ok());
     // What the feed lists still counts: it was read from the beginning.
     let mut claims = central.claims_with("capauth_epoch", 2);
-    claims["sub"] = json!(OTHER);
+    claims["capauth_fingerprint"] = json!(OTHER);
     assert_eq!(whose(&verifier, &central.signer.sign(&claims)).await.unwrap_err(), INVALID);
 }
 
