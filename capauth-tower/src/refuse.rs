@@ -56,6 +56,9 @@ impl fmt::Display for Causes<'_> {
     }
 }
 
+/// Seconds after which another try may be worth it.
+const RETRY_AFTER: &str = "60";
+
 /// `ok: false` stands before the error where a login fails.
 #[derive(Serialize)]
 struct Told {
@@ -68,8 +71,15 @@ struct Told {
 fn told(refusal: Refusal, ok: Option<bool>) -> Response<Body> {
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = answer::json(status, &Told { ok, body: refusal.into() });
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    let headers = response.headers_mut();
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        _ => {}
     }
     response
 }

@@ -24,7 +24,7 @@ async fn every_path_of_the_service_is_there_and_nothing_beside() {
     });
     for route in Route::of(Part::Service) {
         let path = route.path().replace("{fingerprint}", &"AB".repeat(20));
-        let answer = client.send("DELETE", &path, &[], String::new()).await;
+        let answer = client.send("PATCH", &path, &[], String::new()).await;
         assert_eq!(answer.error(), (405, "method_not_allowed".to_owned()), "{path}");
     }
     for path in ["/auth/capauth", "/auth/capauth/", "/auth/capauth/other", "/capauth/v1/keys/a/b/groups", "/"]

@@ -27,7 +27,7 @@ async fn every_path_of_the_service_is_there_and_nothing_beside() {
         let client = Client::of(app).await;
         for route in Route::of(Part::Service) {
             let path = route.path().replace("{fingerprint}", &"AB".repeat(20));
-            let answer = client.send("DELETE", &path, &[], String::new()).await;
+            let answer = client.send("PATCH", &path, &[], String::new()).await;
             assert_eq!(
                 (answer.status, answer.json()["error"].as_str()),
                 (405, Some("method_not_allowed")),

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use capauth_protocol::Nonce;
 use capauth_rocket::{CapAuth, Fingerprint, Stores};
 use capauth_verifier::{
-    AddressPrefix, Challenge, ChallengeStore, EnrolledKey, Enrollment, Installation, KeyFacts, KeyPurpose,
-    KeyQuery, KeyStore, NewKey, RevocationPage, StoreError, StoreResult, StoredTokenKey, Timestamp,
-    TokenStore, memory,
+    AddressPrefix, AuditEvent, AuditPage, Challenge, ChallengeStore, Changed, EnrolledKey, Enrollment,
+    HashOf, Installation, KeyFacts, KeyPurpose, KeyQuery, KeyStore, Link, NewCode, NewKey, Note,
+    RevocationPage, Rotation, StoreError, StoreResult, StoredTokenKey, Timestamp, TokenStore, Unlink, memory,
 };
 
 /// An application's handle with stores of its own.
@@ -48,26 +48,98 @@ impl KeyStore for Watched<Arc<dyn KeyStore>> {
     async fn find(&self, fingerprint: &Fingerprint) -> StoreResult<Option<EnrolledKey>> {
         self.store.find(fingerprint).await
     }
-    async fn enroll(&self, key: &NewKey) -> StoreResult<Enrollment> {
-        self.store.enroll(key).await
+    async fn keys_beside(&self, fingerprint: &Fingerprint) -> StoreResult<Vec<EnrolledKey>> {
+        self.store.keys_beside(fingerprint).await
     }
-    async fn update(&self, facts: &KeyFacts) -> StoreResult<bool> {
-        self.store.update(facts).await
+    async fn enroll(&self, key: &NewKey, note: &Note) -> StoreResult<Enrollment> {
+        self.store.enroll(key, note).await
+    }
+    async fn update(&self, facts: &KeyFacts, note: &Note) -> StoreResult<bool> {
+        self.store.update(facts, note).await
     }
     fn note_login(&self, fingerprint: &Fingerprint, at: Timestamp) {
         self.store.note_login(fingerprint, at);
     }
-    async fn approve(&self, fingerprint: &Fingerprint) -> StoreResult<bool> {
-        self.store.approve(fingerprint).await
+    async fn approve(&self, fingerprint: &Fingerprint, note: &Note) -> StoreResult<bool> {
+        self.store.approve(fingerprint, note).await
     }
-    async fn revoke(&self, fingerprint: &Fingerprint, at: Timestamp) -> StoreResult<bool> {
-        self.store.revoke(fingerprint, at).await
+    async fn revoke(&self, fingerprint: &Fingerprint, note: &Note) -> StoreResult<bool> {
+        self.store.revoke(fingerprint, note).await
     }
-    async fn erase(&self, fingerprint: &Fingerprint, tombstone: &[u8; 32], out: bool) -> StoreResult<bool> {
-        self.store.erase(fingerprint, tombstone, out).await
+    async fn erase(
+        &self,
+        fingerprint: &Fingerprint,
+        tombstone: HashOf<'_>,
+        keep_out: bool,
+        note: &Note,
+    ) -> StoreResult<bool> {
+        self.store.erase(fingerprint, tombstone, keep_out, note).await
     }
-    async fn set_groups(&self, fingerprint: &Fingerprint, groups: &[String]) -> StoreResult<bool> {
-        self.store.set_groups(fingerprint, groups).await
+    async fn set_groups(
+        &self,
+        fingerprint: &Fingerprint,
+        groups: &[String],
+        note: &Note,
+    ) -> StoreResult<bool> {
+        self.store.set_groups(fingerprint, groups, note).await
+    }
+    async fn set_user_name(
+        &self,
+        fingerprint: &Fingerprint,
+        name: Option<(&str, [u8; 32])>,
+        note: &Note,
+    ) -> StoreResult<Changed> {
+        self.store.set_user_name(fingerprint, name, note).await
+    }
+    async fn end_all(&self, fingerprint: &Fingerprint, note: &Note) -> StoreResult<bool> {
+        self.store.end_all(fingerprint, note).await
+    }
+    async fn rotate(&self, rotation: &Rotation, note: &Note) -> StoreResult<Changed> {
+        self.store.rotate(rotation, note).await
+    }
+    async fn cancel_rotation(&self, old: &Fingerprint, note: &Note) -> StoreResult<bool> {
+        self.store.cancel_rotation(old, note).await
+    }
+    async fn link(&self, link: &Link, note: &Note) -> StoreResult<Changed> {
+        self.store.link(link, note).await
+    }
+    async fn unlink(&self, unlink: &Unlink, note: &Note) -> StoreResult<Changed> {
+        self.store.unlink(unlink, note).await
+    }
+    async fn confirm_email(
+        &self,
+        fingerprint: &Fingerprint,
+        hash: &[u8; 32],
+        confirmed: bool,
+        note: &Note,
+    ) -> StoreResult<Changed> {
+        self.store.confirm_email(fingerprint, hash, confirmed, note).await
+    }
+    async fn is_email_confirmed(&self, sub: &Fingerprint, hash: &[u8; 32]) -> StoreResult<bool> {
+        self.store.is_email_confirmed(sub, hash).await
+    }
+    async fn add_code(&self, code: &NewCode, note: &Note) -> StoreResult<()> {
+        self.store.add_code(code, note).await
+    }
+    async fn do_what_is_due(&self, pending_since: Timestamp, note: &Note) -> StoreResult<bool> {
+        self.store.do_what_is_due(pending_since, note).await
+    }
+    async fn write_audit(
+        &self,
+        event: AuditEvent,
+        subject: Option<&Fingerprint>,
+        note: &Note,
+    ) -> StoreResult<()> {
+        self.store.write_audit(event, subject, note).await
+    }
+    async fn audit(&self, after: u64, limit: u32) -> StoreResult<AuditPage> {
+        self.store.audit(after, limit).await
+    }
+    async fn use_code(&self, fingerprint: &Fingerprint, hash: &[u8; 32], note: &Note) -> StoreResult<bool> {
+        self.store.use_code(fingerprint, hash, note).await
+    }
+    async fn find_by_user_name(&self, name: &str) -> StoreResult<Vec<EnrolledKey>> {
+        self.store.find_by_user_name(name).await
     }
     async fn list(&self, query: &KeyQuery) -> StoreResult<Vec<EnrolledKey>> {
         self.store.list(query).await

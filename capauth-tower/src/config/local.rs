@@ -122,6 +122,27 @@ impl LocalConfig {
         self
     }
 
+    /// Whether strangers are kept from finding out who is enrolled; they are by default.
+    pub fn private_membership(mut self, private: bool) -> Self {
+        self.builder = self.builder.private_membership(private);
+        self
+    }
+
+    /// Changes what has no method here: how long things wait or last, where the audit log goes, who is asked about
+    /// e-mail addresses. Stores and clock are the ones that are set outside.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use capauth_tower::CapAuth;
+    /// let config = CapAuth::local("app.example.com").verifier(|verifier| {
+    ///     verifier.rotation_delay(Duration::from_secs(14 * 24 * 3600)).audit_file("/var/log/capauth.jsonl")
+    /// });
+    /// ```
+    pub fn verifier(mut self, change: impl FnOnce(LocalBuilder) -> LocalBuilder) -> Self {
+        self.builder = change(self.builder);
+        self
+    }
+
     /// Takes secrets that are short enough to be guessed, with a notice: for a server that only its own machine
     /// reaches. The loopback mode takes them too.
     pub fn with_weak_secrets(mut self, allowed: bool) -> Self {
@@ -137,11 +158,10 @@ impl LocalConfig {
         let mut notices = self.site.check()?;
         self.check_secrets(&mut notices)?;
         let stores = self.open().await?;
-        let mut builder = self
-            .builder
-            .stores(stores)
-            .clock(Arc::clone(&self.site.clock))
-            .session_lifetime(self.site.session_lifetime);
+        let mut builder = self.builder.stores(stores).clock(Arc::clone(&self.site.clock));
+        if let Some(lifetime) = self.site.session_lifetime {
+            builder = builder.session_lifetime(lifetime);
+        }
         if let Some(url) = self.site.base_url() {
             builder = builder.base_url(url);
         }

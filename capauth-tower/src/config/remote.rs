@@ -109,10 +109,12 @@ impl RemoteConfig {
                 MasterKey::generate().map_err(|_| ConfigError::new("the system has no randomness"))?
             }
         };
-        let verifier = self
-            .builder
+        let mut builder = self.builder;
+        if let Some(lifetime) = self.site.session_lifetime {
+            builder = builder.session_lifetime(lifetime);
+        }
+        let verifier = builder
             .clock(Arc::clone(&self.site.clock))
-            .session_lifetime(self.site.session_lifetime)
             .shared_service(self.site.loopback_port.is_some())
             .build()
             .await?;

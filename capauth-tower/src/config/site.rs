@@ -10,8 +10,6 @@ use crate::origin::Origins;
 use crate::proxies::{IpRange, TrustedProxies};
 use crate::session::Sessions;
 
-/// How long a session lasts when nothing else is said.
-const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The longest path that an application is mounted at.
 const LONGEST_MOUNT: usize = 512;
 
@@ -19,7 +17,8 @@ pub(super) struct Site {
     pub(super) base_url: Option<String>,
     pub(super) origins: Vec<String>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) session_lifetime: Duration,
+    /// `None`: the verifier's own.
+    pub(super) session_lifetime: Option<Duration>,
     pub(super) loopback_port: Option<u16>,
     pub(super) proxies: Vec<IpRange>,
     pub(super) mount: String,
@@ -41,7 +40,7 @@ impl Site {
             base_url: None,
             origins: Vec::new(),
             clock: Arc::new(SystemClock),
-            session_lifetime: SESSION_LIFETIME,
+            session_lifetime: None,
             loopback_port: None,
             proxies: Vec::new(),
             mount: String::new(),
@@ -50,9 +49,8 @@ impl Site {
 
     /// What is wrong before anything is opened; otherwise what should be said at start-up.
     pub(super) fn check(&self) -> Result<Vec<String>, ConfigError> {
-        if self.session_lifetime.as_secs() == 0
-            || self.session_lifetime > Duration::from_secs(MAX_SESSION_SECONDS)
-        {
+        let longest = Duration::from_secs(MAX_SESSION_SECONDS);
+        if self.session_lifetime.is_some_and(|lifetime| lifetime.as_secs() == 0 || lifetime > longest) {
             return Err(ConfigError::new("the session lifetime must be between a second and 400 days"));
         }
         if !is_mount(&self.mount) {
@@ -138,7 +136,7 @@ macro_rules! site_settings {
 
         /// How long a browser's session lasts: twelve hours when not set, at most 400 days.
         pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
-            self.site.session_lifetime = lifetime;
+            self.site.session_lifetime = Some(lifetime);
             self
         }
 

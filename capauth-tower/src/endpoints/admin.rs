@@ -1,6 +1,6 @@
 //! Who administers.
 
-use capauth_verifier::{Audience, AuthError, AuthErrorKind, LocalVerifier, Session};
+use capauth_verifier::{Actor, Administration, Audience, AuthError, AuthErrorKind, LocalVerifier, Session};
 
 use super::Exchange;
 use crate::credentials;
@@ -13,13 +13,23 @@ const FRESH: u64 = 15 * 60;
 
 /// Lets administrators through: the administrator's token, or a fresh login of a listed key to the service itself.
 /// Never a person's token, which applications get to see.
-pub(super) async fn require(exchange: &Exchange<'_>) -> Result<(), Failure> {
+pub(super) async fn require<'a>(exchange: &Exchange<'a>) -> Result<Administration<'a>, Failure> {
+    let who = administrator(exchange).await?;
+    Ok(exchange.local()?.administration(who, exchange.caller().address))
+}
+
+/// Whether somebody shows an administrator's credentials, good or bad: then they decide, and nothing else does.
+pub(super) fn is_claimed(exchange: &Exchange<'_>) -> Result<bool, Failure> {
+    Ok(credentials::bearer(&exchange.parts.headers)?.is_some())
+}
+
+async fn administrator(exchange: &Exchange<'_>) -> Result<Actor, Failure> {
     let (capauth, local) = (exchange.capauth, exchange.local()?);
     if capauth.inner().admin_token.is_none() && !local.has_admin_keys() {
         return Err(AuthErrorKind::NotConfigured.into());
     }
     match credentials::bearer(&exchange.parts.headers)? {
-        Some(token) if is_admin_token(capauth, token) => Ok(()),
+        Some(token) if is_admin_token(capauth, token) => Ok(Actor::Administrator),
         Some(token) => Err(refuse_person(capauth, token).await),
         None => session(exchange, local).await,
     }
@@ -30,21 +40,23 @@ pub(super) async fn require_feed(exchange: &Exchange<'_>) -> Result<(), Failure>
     let (capauth, local) = (exchange.capauth, exchange.local()?);
     let unconfigured = capauth.inner().admin_token.is_none() && !local.has_admin_keys();
     if !local.has_feed_credentials() {
-        return require(exchange).await;
+        return require(exchange).await.map(drop);
     }
     match credentials::bearer(&exchange.parts.headers)? {
         Some(token) if local.feed_credential_matches(token) => Ok(()),
         None if unconfigured => Err(AuthErrorKind::Unauthenticated.into()),
         Some(token) if unconfigured => Err(refuse_person(capauth, token).await),
-        Some(_) | None => require(exchange).await,
+        Some(_) | None => require(exchange).await.map(drop),
     }
 }
 
 /// Who may end a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EndedBy {
-    /// An application, or an administrator.
+    /// An application.
     Program,
+    /// An administrator.
+    Administrator(Actor),
     /// Whoever holds it.
     Holder,
 }
@@ -53,7 +65,10 @@ pub(super) enum EndedBy {
 pub(super) async fn require_owner_of(exchange: &Exchange<'_>, jti: &str) -> Result<EndedBy, Failure> {
     let (capauth, local) = (exchange.capauth, exchange.local()?);
     let bearer = credentials::bearer(&exchange.parts.headers)?;
-    if bearer.is_some_and(|token| is_admin_token(capauth, token) || local.feed_credential_matches(token)) {
+    if bearer.is_some_and(|token| is_admin_token(capauth, token)) {
+        return Ok(EndedBy::Administrator(Actor::Administrator));
+    }
+    if bearer.is_some_and(|token| local.feed_credential_matches(token)) {
         return Ok(EndedBy::Program);
     }
     let who = match bearer {
@@ -64,8 +79,7 @@ pub(super) async fn require_owner_of(exchange: &Exchange<'_>, jti: &str) -> Resu
     match who {
         Some(who) if who.session().jti == jti => Ok(EndedBy::Holder),
         Some(_) if bearer.is_none() && local.has_admin_keys() => {
-            session(exchange, local).await?;
-            Ok(EndedBy::Program)
+            Ok(EndedBy::Administrator(session(exchange, local).await?))
         }
         Some(_) => Err(AuthErrorKind::Forbidden.into()),
         None => Err(AuthErrorKind::Unauthenticated.into()),
@@ -85,13 +99,14 @@ async fn refuse_person(capauth: &CapAuth, token: &str) -> Failure {
     }
 }
 
-async fn session(exchange: &Exchange<'_>, local: &LocalVerifier) -> Result<(), Failure> {
+async fn session(exchange: &Exchange<'_>, local: &LocalVerifier) -> Result<Actor, Failure> {
     let capauth = exchange.capauth;
     let Presented::Session(session) = capauth.front().sessions.read(&exchange.parts.headers) else {
         return Err(AuthErrorKind::Unauthenticated.into());
     };
     let who = capauth.resume(&session).await?.ok_or(AuthErrorKind::Unauthenticated)?;
-    Ok(may_administer(local, capauth, who.session())?)
+    may_administer(local, capauth, who.session())?;
+    Ok(Actor::Key(who.fingerprint()))
 }
 
 fn may_administer(local: &LocalVerifier, capauth: &CapAuth, session: &Session) -> Result<(), AuthError> {

@@ -1,13 +1,15 @@
 //! What administrators do with keys, and the feed of what ended.
 
-use capauth_protocol::request::{FingerprintRequest, GroupsRequest};
+use capauth_protocol::request::{
+    CodeRequest, EmailRequest, EnrollRequest, FingerprintRequest, GroupsRequest, UserNameRequest,
+};
 use capauth_protocol::{ErrorCode, Fingerprint, Refusal};
-use capauth_verifier::KeyQuery;
-use http::{HeaderValue, Response, StatusCode, header};
+use capauth_verifier::{Administration, FingerprintPrefix, KeyQuery};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::query::Query;
-use super::table::{GROUPS, parameter};
+use super::table::{EMAIL, GROUPS, ROTATION, SESSIONS_OF_KEY, USER_NAME, parameter};
 use super::{Exchange, admin};
 use crate::answer;
 use crate::body::Body;
@@ -15,7 +17,7 @@ use crate::refuse::Failure;
 
 type Answer = Result<Response<Body>, Failure>;
 
-/// Keys in one answer, when nothing is said and at most.
+/// Keys, or lines of the audit log, in one answer, when nothing is said and at most.
 const KEYS: u64 = 100;
 const MOST_KEYS: u64 = 1000;
 /// Entries of the feed in one answer.
@@ -24,14 +26,17 @@ const ENTRIES: u32 = 1000;
 pub(super) async fn list(exchange: &Exchange<'_>) -> Answer {
     admin::require(exchange).await?;
     let query = Query::of(exchange.parts)?;
-    let limit = query.number("limit")?.unwrap_or(KEYS);
-    if !(1..=MOST_KEYS).contains(&limit) {
-        return Err(Failure::invalid("`limit` is a number from 1 to 1000"));
+    if let Some(name) = query.get("user_name")? {
+        return Ok(answer::json(StatusCode::OK, &exchange.local()?.keys_named(name).await?));
     }
+    let prefix = FingerprintPrefix::parse(query.get("prefix")?.unwrap_or_default())
+        .ok_or_else(|| Failure::invalid("`prefix` is up to 64 hexadecimal digits"))?;
     let query = KeyQuery {
         approved_only: query.flag("approved_only")?,
+        pending_only: query.flag("pending_only")?,
+        prefix,
         after: query.get("after")?.map(fingerprint).transpose()?,
-        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        limit: limit(&query)?,
     };
     Ok(answer::json(StatusCode::OK, &exchange.local()?.keys(&query).await?))
 }
@@ -42,8 +47,8 @@ pub(super) async fn approve(exchange: &Exchange<'_>) -> Answer {
         approved: bool,
         fingerprint: Fingerprint,
     }
-    let fingerprint = named(exchange).await?;
-    exchange.local()?.approve(&fingerprint).await?;
+    let (administration, fingerprint) = named(exchange).await?;
+    administration.approve(&fingerprint).await?;
     Ok(answer::json(StatusCode::OK, &Approved { approved: true, fingerprint }))
 }
 
@@ -53,8 +58,8 @@ pub(super) async fn revoke(exchange: &Exchange<'_>) -> Answer {
         revoked: bool,
         fingerprint: Fingerprint,
     }
-    let fingerprint = named(exchange).await?;
-    exchange.local()?.revoke(&fingerprint).await?;
+    let (administration, fingerprint) = named(exchange).await?;
+    administration.revoke(&fingerprint).await?;
     Ok(answer::json(StatusCode::OK, &Revoked { revoked: true, fingerprint }))
 }
 
@@ -64,15 +69,25 @@ pub(super) async fn erase(exchange: &Exchange<'_>) -> Answer {
         erased: bool,
         fingerprint: Fingerprint,
     }
-    let fingerprint = named(exchange).await?;
-    exchange.local()?.erase(&fingerprint).await?;
+    let (administration, fingerprint) = named(exchange).await?;
+    administration.erase(&fingerprint).await?;
     Ok(answer::json(StatusCode::OK, &Erased { erased: true, fingerprint }))
 }
 
-/// The key that an administrator's request names.
-async fn named(exchange: &Exchange<'_>) -> Result<Fingerprint, Failure> {
-    admin::require(exchange).await?;
-    Ok(FingerprintRequest::parse(exchange.body)?.fingerprint)
+/// The administrator, and the key that their request names.
+async fn named<'a>(exchange: &Exchange<'a>) -> Result<(Administration<'a>, Fingerprint), Failure> {
+    let administration = admin::require(exchange).await?;
+    Ok((administration, FingerprintRequest::parse(exchange.body)?.fingerprint))
+}
+
+/// The administrator, and the key that stands in the path.
+async fn in_path<'a>(
+    exchange: &Exchange<'a>,
+    template: &str,
+) -> Result<(Administration<'a>, Fingerprint), Failure> {
+    let administration = admin::require(exchange).await?;
+    let text = parameter(template, exchange.parts.uri.path()).unwrap_or_default();
+    Ok((administration, fingerprint(text)?))
 }
 
 pub(super) async fn groups(exchange: &Exchange<'_>) -> Answer {
@@ -81,11 +96,94 @@ pub(super) async fn groups(exchange: &Exchange<'_>) -> Answer {
         fingerprint: Fingerprint,
         groups: Vec<String>,
     }
-    admin::require(exchange).await?;
-    let fingerprint = fingerprint(parameter(GROUPS, exchange.parts.uri.path()).unwrap_or_default())?;
+    let (administration, fingerprint) = in_path(exchange, GROUPS).await?;
     let groups = GroupsRequest::parse(exchange.body)?.groups;
-    exchange.local()?.set_groups(&fingerprint, &groups).await?;
+    administration.set_groups(&fingerprint, &groups).await?;
     Ok(answer::json(StatusCode::OK, &Granted { fingerprint, groups }))
+}
+
+pub(super) async fn user_name(exchange: &Exchange<'_>) -> Answer {
+    #[derive(Serialize)]
+    struct Named {
+        fingerprint: Fingerprint,
+        user_name: Option<String>,
+    }
+    let (administration, fingerprint) = in_path(exchange, USER_NAME).await?;
+    let user_name = UserNameRequest::parse(exchange.body)?.user_name;
+    administration.set_user_name(&fingerprint, user_name.as_deref()).await?;
+    Ok(answer::json(StatusCode::OK, &Named { fingerprint, user_name }))
+}
+
+/// Vouches for an address, or no longer does. The answer does not repeat it.
+pub(super) async fn email(exchange: &Exchange<'_>) -> Answer {
+    #[derive(Serialize)]
+    struct Vouched {
+        fingerprint: Fingerprint,
+        confirmed: bool,
+    }
+    let (administration, fingerprint) = in_path(exchange, EMAIL).await?;
+    let request = EmailRequest::parse(exchange.body)?;
+    let confirmed = exchange.parts.method == Method::PUT;
+    administration.confirm_email(&fingerprint, &request.email, confirmed).await?;
+    Ok(answer::json(StatusCode::OK, &Vouched { fingerprint, confirmed }))
+}
+
+pub(super) async fn cancel_rotation(exchange: &Exchange<'_>) -> Answer {
+    #[derive(Serialize)]
+    struct Cancelled {
+        cancelled: bool,
+        fingerprint: Fingerprint,
+    }
+    let (administration, fingerprint) = in_path(exchange, ROTATION).await?;
+    administration.cancel_rotation(&fingerprint).await?;
+    Ok(answer::json(StatusCode::OK, &Cancelled { cancelled: true, fingerprint }))
+}
+
+/// Ends every session and token of a key's identity.
+pub(super) async fn end_sessions(exchange: &Exchange<'_>) -> Answer {
+    #[derive(Serialize)]
+    struct Ended {
+        ended: bool,
+        fingerprint: Fingerprint,
+    }
+    let (administration, fingerprint) = in_path(exchange, SESSIONS_OF_KEY).await?;
+    administration.end_all(&fingerprint).await?;
+    Ok(answer::json(StatusCode::OK, &Ended { ended: true, fingerprint }))
+}
+
+pub(super) async fn enroll(exchange: &Exchange<'_>) -> Answer {
+    #[derive(Serialize)]
+    struct Enrolled {
+        enrolled: bool,
+        fingerprint: Fingerprint,
+    }
+    let administration = admin::require(exchange).await?;
+    let request = EnrollRequest::parse(exchange.body)?;
+    let fingerprint = administration.enroll(&request.public_key).await?;
+    Ok(answer::json(StatusCode::OK, &Enrolled { enrolled: true, fingerprint }))
+}
+
+pub(super) async fn make_code(exchange: &Exchange<'_>) -> Answer {
+    let administration = admin::require(exchange).await?;
+    let request = CodeRequest::parse(exchange.body)?;
+    let code = administration.make_code(&request.groups, request.expires_in).await?;
+    Ok(answer::json(StatusCode::OK, &code))
+}
+
+pub(super) async fn audit(exchange: &Exchange<'_>) -> Answer {
+    let administration = admin::require(exchange).await?;
+    let query = Query::of(exchange.parts)?;
+    let (after, limit) = (query.number("after")?.unwrap_or(0), limit(&query)?);
+    Ok(answer::json(StatusCode::OK, &administration.audit(after, limit).await?))
+}
+
+/// How many entries of a list an answer has.
+fn limit(query: &Query) -> Result<u32, Failure> {
+    let limit = query.number("limit")?.unwrap_or(KEYS);
+    if !(1..=MOST_KEYS).contains(&limit) {
+        return Err(Failure::invalid("`limit` is a number from 1 to 1000"));
+    }
+    Ok(u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
 pub(super) async fn revocations(exchange: &Exchange<'_>) -> Answer {

@@ -38,7 +38,9 @@ pub(super) async fn verify(exchange: &Exchange<'_>) -> Result<Response<Body>, Fa
         ok: bool,
         redirect: &'a str,
     }
-    let request = VerifyRequest::parse(exchange.body)?;
+    let mut request = VerifyRequest::parse(exchange.body)?;
+    // The session is the cookie's.
+    request.refresh = false;
     let login = exchange.capauth.verifier().verify(&request, &exchange.caller()).await?;
     let cookie = exchange.capauth.front().sessions.begin(login.who.session(), exchange.capauth.now())?;
     let redirect = safe_redirect(request.redirect.as_deref().unwrap_or("/"));

@@ -2,12 +2,14 @@
 
 mod admin;
 mod keys;
+mod life;
 mod login;
 mod logout;
 mod page;
 mod protocol;
 mod query;
 mod read;
+mod sessions;
 mod table;
 mod tokens;
 
@@ -87,7 +89,7 @@ impl Endpoints {
             Ok(call) => call,
             Err(response) => return *response,
         };
-        let body = match read::body(&parts, body).await {
+        let body = match read::body(&parts, call, body).await {
             Ok(body) => body,
             Err(refusal) => return call.refuse(refusal.into()),
         };
@@ -133,6 +135,21 @@ impl Endpoints {
             Call::Groups => keys::groups(&exchange).await,
             Call::Revocations => keys::revocations(&exchange).await,
             Call::RevokeToken => tokens::revoke(&exchange).await,
+            Call::Token => tokens::renew(&exchange).await,
+            Call::Rotate => life::rotate(&exchange).await,
+            Call::CancelRotation => life::cancel_rotation(&exchange).await,
+            Call::Link => life::link(&exchange).await,
+            Call::Unlink => life::unlink(&exchange).await,
+            Call::Identity => sessions::identity(&exchange).await,
+            Call::Sessions => sessions::list_or_end_all(&exchange).await,
+            Call::Session => sessions::end_one(&exchange).await,
+            Call::Audit => keys::audit(&exchange).await,
+            Call::EnrollmentCodes => keys::make_code(&exchange).await,
+            Call::EnrollKey => keys::enroll(&exchange).await,
+            Call::UserName => keys::user_name(&exchange).await,
+            Call::EmailOfKey => keys::email(&exchange).await,
+            Call::RotationOfKey => keys::cancel_rotation(&exchange).await,
+            Call::SessionsOfKey => keys::end_sessions(&exchange).await,
         };
         let mut response = answer.unwrap_or_else(|failure| call.refuse(failure));
         if parts.method == Method::HEAD {

@@ -13,7 +13,15 @@ pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn of(parts: &Parts) -> Result<Self, Failure> {
-        let query = parts.uri.query().unwrap_or_default();
+        Self::parse(parts.uri.query().unwrap_or_default())
+    }
+
+    /// The same of a form's body, which is written alike.
+    pub(super) fn of_form(body: &[u8]) -> Result<Self, Failure> {
+        Self::parse(str::from_utf8(body).map_err(|_| Failure::invalid("The form is not UTF-8."))?)
+    }
+
+    fn parse(query: &str) -> Result<Self, Failure> {
         if query.len() > MAX_QUERY {
             return Err(Failure::invalid("The query is too long."));
         }

@@ -29,14 +29,22 @@ pub(super) fn check(parts: &Parts, call: Call) -> Result<(), Refusal> {
     }
     // A page's form, or a client with nothing to say, ends a session and asks who it is without any body.
     let without = matches!(call, Call::LoginLogout | Call::Logout | Call::UserInfo);
-    if without || is_json(parts) {
+    if without || parts.method == Method::DELETE {
+        return Ok(());
+    }
+    check_type(parts, call)
+}
+
+/// OAuth's token request is a form, and may be JSON here; everything else is JSON.
+fn check_type(parts: &Parts, call: Call) -> Result<(), Refusal> {
+    if is_json(parts) || (call == Call::Token && is_form(parts)) {
         return Ok(());
     }
     Err(Refusal::new(ErrorCode::UnsupportedMediaType, "Send the body as application/json."))
 }
 
 /// The body of a request whose method has one, read to its end.
-pub(super) async fn body<B>(parts: &Parts, body: B) -> Result<Bytes, Refusal>
+pub(super) async fn body<B>(parts: &Parts, call: Call, body: B) -> Result<Bytes, Refusal>
 where
     B: HttpBody,
     B::Error: Into<BoxError>,
@@ -51,8 +59,8 @@ where
         Ok(Err(_)) => return Err(Refusal::new(ErrorCode::InvalidRequest, "The body did not arrive whole.")),
         Ok(Ok(bytes)) => bytes,
     };
-    if !bytes.is_empty() && !is_json(parts) {
-        return Err(Refusal::new(ErrorCode::UnsupportedMediaType, "Send the body as application/json."));
+    if !bytes.is_empty() {
+        check_type(parts, call)?;
     }
     Ok(bytes)
 }
@@ -81,12 +89,20 @@ fn content_length(parts: &Parts) -> Option<u64> {
     parts.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether the one `Content-Type` is `application/json`, with or without parameters.
 fn is_json(parts: &Parts) -> bool {
+    is_of_type(parts, b"application/json")
+}
+
+pub(super) fn is_form(parts: &Parts) -> bool {
+    is_of_type(parts, b"application/x-www-form-urlencoded")
+}
+
+/// Whether the one `Content-Type` is this, with or without parameters.
+fn is_of_type(parts: &Parts, wanted: &[u8]) -> bool {
     let mut values = parts.headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    essence.trim_ascii().eq_ignore_ascii_case(wanted)
 }
 
 fn too_large() -> Refusal {

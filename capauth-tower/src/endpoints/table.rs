@@ -65,14 +65,37 @@ pub(super) enum Call {
     Groups,
     Revocations,
     RevokeToken,
+    Token,
+    Rotate,
+    CancelRotation,
+    Link,
+    Unlink,
+    Identity,
+    Sessions,
+    Session,
+    Audit,
+    EnrollmentCodes,
+    EnrollKey,
+    UserName,
+    EmailOfKey,
+    RotationOfKey,
+    SessionsOfKey,
 }
 
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 const PUT: &[Method] = &[Method::PUT];
+const DELETE: &[Method] = &[Method::DELETE];
 const GET_POST: &[Method] = &[Method::GET, Method::POST];
+const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
+const PUT_DELETE: &[Method] = &[Method::PUT, Method::DELETE];
 
 pub(super) const GROUPS: &str = "/capauth/v1/keys/{fingerprint}/groups";
+pub(super) const USER_NAME: &str = "/capauth/v1/keys/{fingerprint}/name";
+pub(super) const EMAIL: &str = "/capauth/v1/keys/{fingerprint}/email";
+pub(super) const ROTATION: &str = "/capauth/v1/keys/{fingerprint}/rotation";
+pub(super) const SESSIONS_OF_KEY: &str = "/capauth/v1/keys/{fingerprint}/sessions";
+pub(super) const SESSION: &str = "/capauth/v1/sessions/{id}";
 
 const fn login(path: &'static str, methods: &'static [Method], call: Call) -> Route {
     Route { path, methods, part: Part::Login, call }
@@ -102,6 +125,21 @@ static TABLE: &[Route] = &[
     service(GROUPS, PUT, Call::Groups),
     service("/capauth/v1/revocations", GET, Call::Revocations),
     service("/capauth/v1/revoke", POST, Call::RevokeToken),
+    service("/capauth/v1/token", POST, Call::Token),
+    service("/capauth/v1/rotate", POST, Call::Rotate),
+    service("/capauth/v1/rotate/cancel", POST, Call::CancelRotation),
+    service("/capauth/v1/link", POST, Call::Link),
+    service("/capauth/v1/unlink", POST, Call::Unlink),
+    service("/capauth/v1/identity", GET, Call::Identity),
+    service("/capauth/v1/sessions", GET_DELETE, Call::Sessions),
+    service(SESSION, DELETE, Call::Session),
+    service("/capauth/v1/audit", GET, Call::Audit),
+    service("/capauth/v1/enrollment-codes", POST, Call::EnrollmentCodes),
+    service("/capauth/v1/keys/enroll", POST, Call::EnrollKey),
+    service(USER_NAME, PUT, Call::UserName),
+    service(EMAIL, PUT_DELETE, Call::EmailOfKey),
+    service(ROTATION, DELETE, Call::RotationOfKey),
+    service(SESSIONS_OF_KEY, DELETE, Call::SessionsOfKey),
     service("/.well-known/jwks.json", GET, Call::Jwks),
     service("/health", GET, Call::Health),
 ];
@@ -150,6 +188,9 @@ mod tests {
             "/capauth/v1/keys/a/b/groups",
             "/capauth/v1/keys/{fingerprint}/groups/",
             "/capauth/v1/keys/groups",
+            "/capauth/v1/sessions/",
+            "/capauth/v1/sessions/a/b",
+            "/capauth/v1/rotate/",
             "",
             "*",
         ] {

@@ -1,21 +1,18 @@
 //! What a token says.
 
 use capauth_protocol::OidcClaims;
-use capauth_protocol::request::RevokeRequest;
+use capauth_protocol::request::{RefreshRequest, RevokeRequest};
 use capauth_verifier::{Audience, AuthErrorKind, Authenticated, Timestamp};
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::admin::EndedBy;
 use super::query::Query;
-use super::{Exchange, admin};
+use super::{Exchange, admin, read};
 use crate::answer;
 use crate::body::Body;
 use crate::credentials;
 use crate::refuse::Failure;
-
-/// Digits of `sub` in an account name: few enough to read, too many to hit on purpose.
-const NAME_DIGITS: usize = 32;
 
 /// Claims, and whom the token was made for: a reader of another service's token sees that it is one.
 #[derive(Serialize)]
@@ -78,11 +75,9 @@ pub(super) async fn token_info(exchange: &Exchange<'_>) -> Result<Response<Body>
 pub(super) async fn user_info(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
     let who = bearer(exchange).await?;
     let mut claims = who.claims().clone();
-    claims.preferred_username = Some(format!("capauth-{}", who.sub().prefix(NAME_DIGITS).to_lowercase()));
-    if claims.email_verified != Some(true) {
-        claims.email = None;
-        claims.email_verified = None;
-    }
+    claims.preferred_username = Some(who.user_name());
+    claims.email = exchange.local()?.verified_email(&who).await?;
+    claims.email_verified = claims.email.is_some().then_some(true);
     Ok(answer::json(StatusCode::OK, &told(&who, &claims, exchange.local()?.base_url())))
 }
 
@@ -96,9 +91,30 @@ pub(super) async fn revoke(exchange: &Exchange<'_>) -> Result<Response<Body>, Fa
     let request = RevokeRequest::parse(exchange.body)?;
     let by = admin::require_owner_of(exchange, &request.jti).await?;
     // For how long it is remembered is no person's to say.
-    let expires = request.expires.filter(|_| by == EndedBy::Program).map(Timestamp::from_unix);
-    exchange.local()?.revoke_token(&request.jti, expires).await?;
+    let expires = request.expires.filter(|_| by != EndedBy::Holder).map(Timestamp::from_unix);
+    let (local, jti) = (exchange.local()?, &request.jti);
+    match by {
+        EndedBy::Administrator(who) => {
+            local.administration(who, exchange.caller().address).revoke_token(jti, expires).await?;
+        }
+        EndedBy::Program | EndedBy::Holder => local.revoke_token(jti, expires).await?,
+    }
     Ok(answer::json(StatusCode::OK, &Revoked { revoked: true }))
+}
+
+/// Renews an access token by a refresh token (RFC 6749, section 6).
+pub(super) async fn renew(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
+    let request = if read::is_form(exchange.parts) {
+        let form = Query::of_form(exchange.body)?;
+        let token = form.get(RefreshRequest::GRANT)?.unwrap_or_default();
+        RefreshRequest::of(form.get("grant_type")?.unwrap_or_default(), token.to_owned())?
+    } else {
+        RefreshRequest::parse(exchange.body)?
+    };
+    let renewed = exchange.local()?.refresh_token(&request.refresh_token).await?;
+    let mut response = answer::json(StatusCode::OK, &renewed);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 /// Whose token the request carries, whatever service of this issuer it is for.
