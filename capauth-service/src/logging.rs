@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, ConfigError, LogFormat};
 
 /// Libraries below us that at high levels would log what came over the wire.
-const QUIET: &str = "hyper=warn,hyper_util=warn,h2=warn,sqlx=warn,tower=warn,axum=warn";
+const QUIET: &str =
+    "hyper=warn,hyper_util=warn,h2=warn,sqlx=warn,tower=warn,axum=warn,reqwest=warn,rustls=warn";
 
 const WRONG: &str = "is no log filter: write error, warn, info, debug, or target=level,target=level";
 

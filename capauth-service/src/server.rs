@@ -9,7 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use capauth_tower::{CapAuth, Peer};
+use capauth_tower::{CapAuth, LocalConfig, Peer};
+use capauth_verifier::WebKeyDirectory;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tower_service::Service as _;
 
-use crate::config::Config;
+use crate::config::{Config, Life};
 use crate::requests::{Requests, not_found};
 
 /// How many clients are connected at once; more wait until one leaves.
@@ -175,7 +176,41 @@ async fn wire(config: &Config, port: u16) -> Result<CapAuth, StartError> {
         capauth = capauth.insecure_http_on_loopback(port);
     }
     capauth = capauth.with_weak_secrets(config.takes_weak_secrets());
+    capauth = over_time(capauth, &config.life)?;
     capauth.build().await.map_err(|error| StartError::caused(&error))
+}
+
+/// What happens to identities over time.
+fn over_time(mut capauth: LocalConfig, life: &Life) -> Result<LocalConfig, StartError> {
+    if let Some(lifetime) = life.session_lifetime {
+        capauth = capauth.session_lifetime(lifetime);
+    }
+    let directory = match life.wkd {
+        true => Some(WebKeyDirectory::builder().build().map_err(|error| StartError::caused(&error))?),
+        false => None,
+    };
+    Ok(capauth.verifier(|mut verifier| {
+        verifier = verifier.private_membership(life.private_membership).audit_network(life.audit_network);
+        if let Some(lifetime) = life.pending_lifetime {
+            verifier = verifier.pending_lifetime(lifetime);
+        }
+        if let Some(delay) = life.rotation_delay {
+            verifier = verifier.rotation_delay(delay);
+        }
+        if let Some(idle) = life.session_idle {
+            verifier = verifier.session_idle(idle);
+        }
+        if let Some(lifetime) = life.refresh_lifetime {
+            verifier = verifier.refresh_lifetime(lifetime);
+        }
+        if let Some(file) = &life.audit_file {
+            verifier = verifier.audit_file(file);
+        }
+        match directory {
+            Some(directory) => verifier.key_directory(Arc::new(directory)),
+            None => verifier,
+        }
+    }))
 }
 
 /// Takes connections, for ever.

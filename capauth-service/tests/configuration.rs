@@ -38,7 +38,22 @@ fn nothing_said_means_the_defaults() {
     assert_eq!((config.host.to_string().as_str(), config.port), ("127.0.0.1", 8420));
     assert_eq!(config.request_timeout.as_secs(), 15);
     assert!(!config.asserted_groups && !config.require_v2 && !config.insecure_http);
+    let life = &config.life;
+    assert!(life.wkd && !life.private_membership && !life.audit_network && life.audit_file.is_none());
+    assert_eq!((life.rotation_delay, life.session_idle), (None, None), "the verifier's own");
     assert!(config.cors_origins.is_empty() && config.admin_token.is_none() && config.notices.is_empty());
+}
+
+#[test]
+fn times_are_written_as_people_write_them() {
+    let days = |days: u64| Some(std::time::Duration::from_secs(days * 24 * 3600));
+    let config = load(
+        &["--rotation-delay", "14 days", "--wkd", "false", "--private-membership"],
+        &[("CAPAUTH_SESSION_IDLE", "1day"), ("CAPAUTH_AUDIT_FILE", "/var/log/capauth.jsonl")],
+    );
+    assert_eq!((config.life.rotation_delay, config.life.session_idle), (days(14), days(1)));
+    assert!(!config.life.wkd && config.life.private_membership);
+    assert_eq!(config.life.audit_file, Some("/var/log/capauth.jsonl".into()));
 }
 
 #[test]
@@ -145,6 +160,16 @@ fn every_senseless_value_stops_the_start_with_one_line_that_names_it() {
         ("CAPAUTH_ENROLLMENT", "MARKER"),
         ("CAPAUTH_GROUPS", "MARKER"),
         ("CAPAUTH_REQUIRE_V2", "MARKER"),
+        ("CAPAUTH_PRIVATE_MEMBERSHIP", "MARKER"),
+        ("CAPAUTH_PENDING_LIFETIME", "MARKER"),
+        ("CAPAUTH_PENDING_LIFETIME", "59s"),
+        ("CAPAUTH_ROTATION_DELAY", "0"),
+        ("CAPAUTH_ROTATION_DELAY", "401d"),
+        ("CAPAUTH_SESSION_LIFETIME", "12"),
+        ("CAPAUTH_SESSION_IDLE", "-1h"),
+        ("CAPAUTH_REFRESH_LIFETIME", "MARKER"),
+        ("CAPAUTH_WKD", "MARKER"),
+        ("CAPAUTH_AUDIT_NETWORK", "MARKER"),
         ("CAPAUTH_ADMIN_FINGERPRINTS", "8A3F,MARKER"),
         ("CAPAUTH_SERVER_KEY_PASSPHRASE", "MARKER without a key"),
         ("CAPAUTH_MASTER_KEY", "MARKER"),

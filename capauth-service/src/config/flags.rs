@@ -78,6 +78,35 @@ pub(super) struct Flags {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may sign in")]
     require_v2: Option<String>,
 
+    /// Keep strangers from finding out who is enrolled [CAPAUTH_PRIVATE_MEMBERSHIP, default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may sign in")]
+    private_membership: Option<String>,
+    /// How long a new key may wait for approval, such as 14d [CAPAUTH_PENDING_LIFETIME, default: 14d]
+    #[arg(long, value_name = "TIME", help_heading = "Who may sign in")]
+    pending_lifetime: Option<String>,
+    /// How long a rotation waits that a subkey signed [CAPAUTH_ROTATION_DELAY, default: 7d]
+    #[arg(long, value_name = "TIME", help_heading = "Who may sign in")]
+    rotation_delay: Option<String>,
+    /// Ask domains whether an e-mail address belongs to a key [CAPAUTH_WKD, default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may sign in")]
+    wkd: Option<String>,
+
+    /// How long a session lasts at most [CAPAUTH_SESSION_LIFETIME, default: 12h]
+    #[arg(long, value_name = "TIME", help_heading = "Sessions")]
+    session_lifetime: Option<String>,
+    /// How long a session may go unused [CAPAUTH_SESSION_IDLE, default: no bound]
+    #[arg(long, value_name = "TIME", help_heading = "Sessions")]
+    session_idle: Option<String>,
+    /// How long refresh tokens may follow one another [CAPAUTH_REFRESH_LIFETIME, default: 30d]
+    #[arg(long, value_name = "TIME", help_heading = "Sessions")]
+    refresh_lifetime: Option<String>,
+
+    /// Write the audit log to this file as well, in lines of JSON [CAPAUTH_AUDIT_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "Administration")]
+    audit_file: Option<String>,
+    /// Say in the audit log from which network things are done [CAPAUTH_AUDIT_NETWORK, default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Administration")]
+    audit_network: Option<String>,
     /// A file with the administrators' token [CAPAUTH_ADMIN_TOKEN_FILE]
     #[arg(long, value_name = "FILE", help_heading = "Administration")]
     admin_token_file: Option<String>,
@@ -137,6 +166,15 @@ impl Flags {
             ("enrollment", self.enrollment),
             ("groups", self.groups),
             ("require_v2", self.require_v2),
+            ("private_membership", self.private_membership),
+            ("pending_lifetime", self.pending_lifetime),
+            ("rotation_delay", self.rotation_delay),
+            ("wkd", self.wkd),
+            ("session_lifetime", self.session_lifetime),
+            ("session_idle", self.session_idle),
+            ("refresh_lifetime", self.refresh_lifetime),
+            ("audit_file", self.audit_file),
+            ("audit_network", self.audit_network),
             ("admin_token_file", self.admin_token_file),
             ("admin_fingerprints", self.admin_fingerprints),
             ("server_key_file", self.server_key_file),

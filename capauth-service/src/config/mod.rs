@@ -2,6 +2,7 @@
 
 mod flags;
 mod layers;
+mod life;
 mod values;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use figment::value::Value;
 
 use self::flags::Flags;
 use self::layers::Layers;
+pub use self::life::Life;
 
 /// A setting that makes no sense. One line that names the setting and where it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +89,8 @@ pub struct Config {
     pub asserted_groups: bool,
     /// Whether challenges without an origin are refused.
     pub require_v2: bool,
+    /// What happens to identities over time.
+    pub life: Life,
     /// The bearer token of administrators.
     pub admin_token: Option<Secret>,
     /// Keys whose holders administer.
@@ -164,6 +168,7 @@ impl Config {
             enrollment: enrollment(layers)?,
             asserted_groups: one(layers, "groups", groups)?.unwrap_or(false),
             require_v2: one(layers, "require_v2", values::boolean)?.unwrap_or(false),
+            life: Life::read(layers)?,
             admin_token: secret(layers, "admin_token")?,
             admin_fingerprints: several(layers, "admin_fingerprints", |text| {
                 Fingerprint::from_str(text)
