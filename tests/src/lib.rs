@@ -12,6 +12,7 @@ pub mod foreign;
 pub mod gpg;
 pub mod http;
 pub mod keys;
+pub mod life;
 pub mod login;
 pub mod process;
 pub mod sequoia;

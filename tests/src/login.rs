@@ -53,7 +53,11 @@ impl World {
         service: &str,
         change: impl FnOnce(LocalBuilder) -> LocalBuilder,
     ) -> Self {
-        let builder = LocalVerifier::builder(service).stores(stores.clone()).clock(clock.clone());
+        let builder = LocalVerifier::builder(service)
+            .stores(stores.clone())
+            .clock(clock.clone())
+            // What went wrong is to be told apart here.
+            .private_membership(false);
         let verifier = change(builder).build().await.expect("the verifier starts");
         Self { verifier: Arc::new(verifier), stores, clock }
     }

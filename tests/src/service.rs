@@ -96,6 +96,8 @@ impl Service {
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("HOME", folder.path())
             .env("CAPAUTH_DB_PATH", database_in(folder.path()))
+            // A test asks nobody outside of this machine, unless it says so.
+            .env("CAPAUTH_WKD", "false")
             .envs(settings.iter().copied())
             .current_dir(folder.path())
             .stdin(Stdio::null())

@@ -140,11 +140,13 @@ async fn unchanged_certificate_sent_again_obeys_the_stored_facts() {
     let mut story = Story::new().await;
     let bare = Draft::bare();
     let sent = with([("Test", CREATED, Some(10), true)])(&bare);
+    let mut revisions = Vec::new();
     for _ in 0..3 {
         story.attempt(&bare.pair(), &bare, Some(&sent)).await.expect("every time the same");
+        revisions.push(story.world.stored(bare.fingerprint()).await.unwrap().revision);
     }
-    let stored = story.world.stored(bare.fingerprint()).await.unwrap();
-    assert_eq!(stored.revision, 0, "nothing was written again");
+    revisions.dedup();
+    assert_eq!(revisions.len(), 1, "nothing was written again");
     let stranger = Draft::honest();
     assert_eq!(kind(story.attempt(&stranger.pair(), &bare, Some(&sent)).await), K::InvalidNonceSignature);
     story.later(10);

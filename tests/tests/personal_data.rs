@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -90,7 +91,10 @@ async fn live(service: &Service, keys: &[Key], gpg: &Gpg) {
         let answer = client.sign_in(login).await.ok();
         assert_eq!(answer["oidc_claims"]["name"], "MARKERNAME Alice");
         let token = answer["access_token"].as_str().unwrap();
-        client.get_as(token, "/capauth/v1/userinfo").await.ok();
+        if key.fingerprint == keys[0].fingerprint {
+            // The domain of the address is asked, which answers nothing here.
+            assert_eq!(client.get_as(token, "/capauth/v1/userinfo").await.ok().get("email"), None);
+        }
         client.get(&format!("/capauth/v1/token-info?token={token}&MARKERSECRET=MARKERNAME")).await.ok();
     }
     let fingerprint = gpg.generate(USER_ID, "ed25519");
@@ -100,6 +104,7 @@ async fn live(service: &Service, keys: &[Key], gpg: &Gpg) {
     let token = client.sign_in(login).await.ok()["access_token"].as_str().unwrap().to_owned();
     client.get_as(&token, "/capauth/v1/logout").await.ok();
     session(&client, &keys[0], &claims).await;
+    life(&client, keys, &claims).await;
     failures(&client, &keys[0], &claims).await;
 }
 
@@ -113,6 +118,69 @@ async fn session(client: &Client, key: &Key, claims: &Value) {
     let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
     let me = send(client.request("GET", "/auth/capauth/me").header("cookie", cookie)).await.ok();
     assert_eq!(me["name"], "MARKERNAME Alice");
+}
+
+/// What happens after a login: administrators and people at work, each with what must not stay.
+async fn life(client: &Client, keys: &[Key], claims: &Value) {
+    let admin = async |method: &str, path: &str, body: Value| {
+        send(client.request(method, path).bearer_auth(ADMIN_TOKEN).json(&body)).await
+    };
+    let (first, second) = (&keys[0], &keys[2]);
+    let of_first = format!("/capauth/v1/keys/{}", first.fingerprint);
+    let email = json!({"email": "marker-mail@example.org"});
+    admin("PUT", &format!("{of_first}/email"), email.clone()).await.ok();
+    admin("PUT", &format!("{of_first}/name"), json!({"user_name": "ada"})).await.ok();
+    admin("PUT", &format!("{of_first}/email"), json!({"email": "MARKERNAME"}))
+        .await
+        .refused("400 invalid_request");
+    admin("PUT", &format!("{of_first}/name"), json!({"user_name": "MARKERNAME"}))
+        .await
+        .refused("400 invalid_request");
+    let newcomer = Key::ed25519(USER_ID);
+    admin("POST", "/capauth/v1/keys/enroll", json!({"public_key": newcomer.certificate})).await.ok();
+    admin("POST", "/capauth/v1/enrollment-codes", json!({"groups": ["staff"]})).await.ok();
+
+    let sign = |data: &[u8]| first.detach_sign(data);
+    let mut body = SignIn::new(&first.fingerprint, &sign)
+        .claiming(claims)
+        .answer_to(&client.challenge(&first.fingerprint).await);
+    body["refresh"] = true.into();
+    body["enrollment_code"] = "MARKERSECRET".into();
+    let answer = client.post("/capauth/v1/verify", &body).await.ok();
+    let token = answer["access_token"].as_str().unwrap();
+    let told = client.get_as(token, "/capauth/v1/userinfo").await.ok();
+    assert_eq!(
+        (&told["email"], &told["preferred_username"]),
+        (&json!("marker-mail@example.org"), &json!("ada"))
+    );
+    let renew = json!({"grant_type": "refresh_token", "refresh_token": answer["refresh_token"]});
+    client.post("/capauth/v1/token", &renew).await.ok();
+    let wrong = json!({"grant_type": "refresh_token", "refresh_token": "MARKERSECRET"});
+    client.post("/capauth/v1/token", &wrong).await.refused("401 invalid_token");
+    let sessions = client.get_as(token, "/capauth/v1/sessions").await.ok();
+    assert!(sessions.as_array().is_some_and(|sessions| !sessions.is_empty()), "{sessions}");
+    admin("DELETE", &format!("{of_first}/email"), email).await.ok();
+    link(client, first, second).await;
+    let log = client.get_as(ADMIN_TOKEN, "/capauth/v1/audit?limit=1000").await.ok();
+    assert!(log.to_string().contains("email_confirmed") && log.to_string().contains("linked"));
+}
+
+/// One person's second key, with its certificate.
+async fn link(client: &Client, primary: &Key, secondary: &Key) {
+    let challenge = client.challenge(&primary.fingerprint).await;
+    let (nonce, service, timestamp) =
+        (challenge.get("nonce"), challenge.get("service"), challenge.get("timestamp"));
+    let text = format!(
+        "CAPAUTH_LINK_V1\nnonce={nonce}\nservice={service}\nprimary={}\nsecondary={}\ntimestamp={timestamp}",
+        primary.fingerprint, secondary.fingerprint
+    );
+    let body = json!({
+        "nonce": nonce, "primary_fingerprint": primary.fingerprint, "secondary_fingerprint": secondary.fingerprint,
+        "timestamp": timestamp, "primary_signature": primary.detach_sign(text.as_bytes()),
+        "secondary_signature": secondary.detach_sign(text.as_bytes()), "secondary_public_key": secondary.certificate,
+    });
+    let linked = client.post("/capauth/v1/link", &body).await.ok();
+    assert_eq!(linked["sub"], json!(primary.fingerprint));
 }
 
 async fn failures(client: &Client, key: &Key, claims: &Value) {
@@ -194,9 +262,17 @@ async fn failures(client: &Client, key: &Key, claims: &Value) {
 }
 
 async fn nothing_stays(log: &str) {
-    let settings = [("CAPAUTH_LOG", log), ("CAPAUTH_ADMIN_TOKEN", ADMIN_TOKEN)];
-    let service = Service::start(&settings);
-    let (folder, database) = (service.folder(), service.database());
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let audit = folder.path().join("audit.jsonl");
+    let settings = [
+        ("CAPAUTH_LOG", log),
+        ("CAPAUTH_ADMIN_TOKEN", ADMIN_TOKEN),
+        ("CAPAUTH_WKD", "true"),
+        ("CAPAUTH_AUDIT_FILE", audit.to_str().unwrap()),
+        ("CAPAUTH_AUDIT_NETWORK", "true"),
+    ];
+    let service = Service::start_in(&folder, &settings);
+    let database = service.database();
     let keys: Vec<_> = (0..100).map(|number| Key::ed25519(&format!("{USER_ID} {number}"))).collect();
     live(&service, &keys, &Gpg::new()).await;
     service.kill9();
@@ -207,6 +283,10 @@ async fn nothing_stays(log: &str) {
     let body = json!({"fingerprint": keys[1].fingerprint});
     client.post_as(ADMIN_TOKEN, "/capauth/v1/keys/erase", &body).await.ok();
     assert!(service.terminate().success());
+    let lines = fs::read_to_string(&audit).unwrap();
+    assert!(lines.lines().count() > 100 && lines.contains("\"what\":\"erased\""), "{lines}");
+    assert!(lines.contains("127.0.0.0/24") && !lines.contains("127.0.0.1"));
+    assert!(keys.iter().all(|key| !lines.contains(&key.fingerprint)), "a file cannot be made to forget");
     sqlite(&database, "VACUUM");
     search(folder.path(), "after VACUUM");
 
