@@ -49,10 +49,14 @@ async fn on_sqlite(folder: &Path, n: usize) -> Stores {
 }
 
 by_chance! {
-    the_verifier_and_the_model_agree_where_enrolment_is_open: 2_500 1 true in_memory;
-    the_verifier_and_the_model_agree_where_enrolment_is_open_once_more: 2_500 2 true in_memory;
-    the_verifier_and_the_model_agree_where_enrolment_needs_approval: 2_500 3 false in_memory;
-    the_verifier_and_the_model_agree_where_enrolment_needs_approval_once_more: 2_500 4 false in_memory;
-    they_agree_over_a_database_where_enrolment_is_open: 150 5 true on_sqlite;
-    they_agree_over_a_database_where_enrolment_needs_approval: 150 6 false on_sqlite;
+    the_verifier_and_the_model_agree_where_enrolment_is_open: 1_250 1 true in_memory;
+    the_verifier_and_the_model_agree_where_enrolment_is_open_once_more: 1_250 2 true in_memory;
+    the_verifier_and_the_model_agree_where_enrolment_is_open_a_third_time: 1_250 3 true in_memory;
+    the_verifier_and_the_model_agree_where_enrolment_is_open_a_fourth_time: 1_250 4 true in_memory;
+    the_verifier_and_the_model_agree_where_enrolment_needs_approval: 1_250 5 false in_memory;
+    the_verifier_and_the_model_agree_where_enrolment_needs_approval_once_more: 1_250 6 false in_memory;
+    the_verifier_and_the_model_agree_where_enrolment_needs_approval_a_third_time: 1_250 7 false in_memory;
+    the_verifier_and_the_model_agree_where_enrolment_needs_approval_a_fourth_time: 1_250 8 false in_memory;
+    they_agree_over_a_database_where_enrolment_is_open: 150 9 true on_sqlite;
+    they_agree_over_a_database_where_enrolment_needs_approval: 150 10 false on_sqlite;
 }
