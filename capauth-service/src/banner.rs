@@ -42,7 +42,7 @@ fn facts(config: &Config, server: &Server) -> Vec<(&'static str, String)> {
     };
     let enrollment = match config.enrollment {
         EnrollmentMode::Approval => "an administrator approves each new key",
-        EnrollmentMode::Closed => "closed: new keys are not taken",
+        EnrollmentMode::Closed => "closed: new keys need an administrator, or a code of one",
         EnrollmentMode::Open => "open: whoever holds a key may sign in",
     };
     let mut facts = vec![
@@ -54,6 +54,12 @@ fn facts(config: &Config, server: &Server) -> Vec<(&'static str, String)> {
         ("admin", admin(config)),
         ("server key", if config.server_key.is_some() { "signs challenges" } else { "none" }.to_owned()),
     ];
+    if config.life.wkd {
+        facts.push(("e-mail", "each address's own domain is asked whether it is the key's".to_owned()));
+    }
+    if let Some(file) = &config.life.audit_file {
+        facts.push(("audit log", file.display().to_string()));
+    }
     if config.jwt_secret.is_some() {
         facts.push(("tokens", "HS256, under the configured secret".to_owned()));
     }

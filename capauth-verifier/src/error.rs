@@ -119,7 +119,7 @@ kinds! {
     /// An administrator has not approved the key yet.
     EnrollmentPending => EnrollmentPending, "The key is enrolled and waits for an administrator's approval.";
     /// New keys are not taken.
-    EnrollmentClosed => EnrollmentClosed, "New keys are not taken here.";
+    EnrollmentClosed => EnrollmentClosed, "New keys are not taken here without an enrolment code: ask an administrator for one.";
     /// An administrator has to decide first.
     KeySuspended => KeySuspended, "This identity is suspended until an administrator decides.";
     /// Signed in, not allowed; or the server's own key.
