@@ -197,17 +197,6 @@ impl MasterKey {
         *self.derive(&format!("capauth hash v1 {purpose} {}", hex::encode(data)))
     }
 
-    /// The keyed hash under which is remembered whether an e-mail address belongs to a key. A fingerprint has no space in
-    /// it, so no two pairs look alike.
-    #[cfg(feature = "wkd")]
-    pub(crate) fn address_hash(
-        &self,
-        address: &str,
-        fingerprint: &capauth_protocol::Fingerprint,
-    ) -> [u8; 32] {
-        *self.derive(&format!("capauth e-mail v1 {fingerprint} {address}"))
-    }
-
     /// What seals for one purpose. `label` is a short constant text; each purpose has its own.
     pub fn sealer(&self, label: &'static str) -> Sealer {
         let key = self.derive(&format!("capauth seal v1 {label}"));

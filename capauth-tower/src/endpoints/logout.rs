@@ -1,7 +1,7 @@
 //! Ending a session or a token.
 
 use capauth_verifier::Audience;
-use http::{Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode};
 use serde::Serialize;
 
 use super::Exchange;
@@ -69,10 +69,6 @@ async fn end(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
     } else {
         answer::json(StatusCode::OK, &SignedOut { ok: true })
     };
-    // Only what was sent is taken away: another site's form comes without the cookie, and must not sign anybody out.
-    let clear = capauth.front().sessions.clear().filter(|_| capauth.front().sessions.has_cookie(headers));
-    if let Some(clear) = clear {
-        response.headers_mut().append(header::SET_COOKIE, clear);
-    }
+    exchange.take_cookie_away(&mut response);
     Ok(response)
 }

@@ -192,6 +192,15 @@ impl<'a> Exchange<'a> {
         address.to_str().ok().filter(|_| known)?.parse().ok()
     }
 
+    /// Takes the session's cookie away, if it was sent: another site's form comes without it, and must not sign anybody
+    /// out.
+    fn take_cookie_away(&self, response: &mut Response<Body>) {
+        let sessions = &self.capauth.front().sessions;
+        if let Some(clear) = sessions.clear().filter(|_| sessions.has_cookie(&self.parts.headers)) {
+            response.headers_mut().append(header::SET_COOKIE, clear);
+        }
+    }
+
     /// The verifier that decides here: the service's own endpoints need one.
     fn local(&self) -> Result<&'a LocalVerifier, Failure> {
         self.capauth.local_verifier().ok_or_else(|| AuthErrorKind::NotConfigured.into())

@@ -1,7 +1,7 @@
 //! What a person sees of themselves: their keys and sessions.
 
 use capauth_verifier::{AuthErrorKind, Authenticated};
-use http::{Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode};
 use serde::Serialize;
 
 use super::Exchange;
@@ -26,10 +26,7 @@ pub(super) async fn list_or_end_all(exchange: &Exchange<'_>) -> Answer {
     }
     local.end_all_sessions(&who).await?;
     let mut response = answer::json(StatusCode::OK, &Ended { ended: true });
-    let sessions = &exchange.capauth.front().sessions;
-    if let Some(clear) = sessions.clear().filter(|_| sessions.has_cookie(&exchange.parts.headers)) {
-        response.headers_mut().append(header::SET_COOKIE, clear);
-    }
+    exchange.take_cookie_away(&mut response);
     Ok(response)
 }
 

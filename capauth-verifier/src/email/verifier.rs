@@ -71,7 +71,9 @@ impl EmailVerifier {
         certificate: &Fingerprint,
     ) -> Option<EmailAddress> {
         let address = EmailAddress::parse(claim)?;
-        let key = self.master_key.address_hash(address.as_str(), certificate);
+        // A fingerprint has no space in it, so no two pairs look alike.
+        let pair = format!("{certificate} {}", address.as_str());
+        let key = self.master_key.keyed_hash("e-mail of a key", pair.as_bytes());
         let slot = match self.answers.known(&key) {
             Some(slot) => slot,
             // Else the one who may ask nothing any more could still push other answers out.

@@ -100,10 +100,14 @@ impl LocalVerifier {
     }
 
     pub(super) async fn end_session(&self, session: &Session) -> Result<(), AuthError> {
-        let longest = self.longest_since(session.authenticated_at).max(session.expires);
+        self.end_jti(&session.jti, self.ended_until(session.authenticated_at, session.expires)).await
+    }
+
+    /// Until when it must be remembered that something ended which was made of a login at this time.
+    pub(super) fn ended_until(&self, login: Timestamp, expires: Timestamp) -> Timestamp {
         // Tokens that a refresh token made last may outlive the login's own.
         let refreshed = self.now().plus(self.token_lifetime.as_secs());
-        self.end_jti(&session.jti, longest.max(refreshed)).await
+        self.longest_since(login).max(expires).max(refreshed)
     }
 
     /// How long whatever was made of a login at this time may last: a session's cookie may outlive its token.

@@ -150,11 +150,6 @@ impl LocalVerifier {
         self.tokens.algorithm() == "HS256"
     }
 
-    /// Whether strangers may not find out who is enrolled.
-    pub fn has_private_membership(&self) -> bool {
-        self.private
-    }
-
     /// Whether a key is an administrator's.
     pub fn is_admin_key(&self, fingerprint: &Fingerprint) -> bool {
         self.admin_keys.contains(fingerprint)

@@ -104,9 +104,7 @@ impl LocalVerifier {
         let none = || AuthError::with_words(AuthErrorKind::NotFound, "You have no session of this name.");
         let entries = self.entries(who).await?;
         let entry = entries.into_iter().find(|entry| id(&entry.jti_hash) == session).ok_or_else(none)?;
-        let refreshed = self.now().plus(self.token_lifetime.as_secs());
-        self.end_hash(entry.jti_hash, self.longest_since(entry.created_at).max(entry.expires).max(refreshed))
-            .await
+        self.end_hash(entry.jti_hash, self.ended_until(entry.created_at, entry.expires)).await
     }
 
     /// Ends every session and token of whoever asks, this one too, everywhere.
