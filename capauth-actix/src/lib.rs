@@ -109,5 +109,5 @@ pub use routes::{routes, service_routes};
 
 pub use capauth_tower::{
     self, AuthError, AuthErrorKind, CapAuth, Clock, ConfigError, EnrollmentMode, Fingerprint, Group, IpRange,
-    ManualClock, MasterKey, OidcClaims, Rule, Secret, ServiceEntry, Stores, SystemClock, group,
+    ManualClock, MasterKey, OidcClaims, RateLimits, Rule, Secret, ServiceEntry, Stores, SystemClock, group,
 };

@@ -1,6 +1,6 @@
 //! Between actix-web's types, which are those of http 0.2, and everybody else's.
 
-use actix_web::body::SizedStream;
+use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use capauth_tower::{AuthError, AuthErrorKind, Body, DECIDING_HEADERS, Mount, OriginalUri, Peer, Refused};
@@ -8,6 +8,7 @@ use futures_util::stream;
 use http::request::Parts;
 use http::uri::InvalidUri;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http_body_util::BodyExt as _;
 
 type ActixUri = actix_web::http::Uri;
 type ActixValue = actix_web::http::header::HeaderValue;
@@ -87,6 +88,9 @@ pub(crate) fn response(response: http::Response<Body>) -> HttpResponse {
     for (name, value) in &parts.headers {
         // Not `insert_header`: several cookies may be set.
         builder.append_header((name.as_str(), value.as_bytes()));
+    }
+    if body.is_streamed() {
+        return builder.body(BodyStream::new(body.into_data_stream()));
     }
     match length(&parts.headers).filter(|_| body.bytes().is_empty()) {
         // An answer to HEAD: actix writes the length of the body, so this one has a length and nothing in it.

@@ -28,7 +28,7 @@
 //!     .with_state(App { capauth: capauth.clone() });
 //!
 //! # let serve = async |_app: Router| std::io::Result::Ok(());
-//! serve(app).await?; // axum::serve(listener, app), with a graceful shutdown
+//! serve(app).await?; // axum::serve, with the peer's address and a graceful shutdown
 //! capauth.close().await?; // after the last answer: some writes are batched
 //! # Ok(())
 //! # }
@@ -55,7 +55,7 @@
 //! - **Order.** A layer guards what was added before it. `route_layer` leaves unknown paths 404 and, on a
 //!   `MethodRouter`, wrong methods 405.
 //! - **Addresses.** Limits count clients by their address, which axum knows only behind
-//!   `app.into_make_service_with_connect_info::<SocketAddr>()`. Without it all clients share one limit. Proxies are
+//!   `app.into_make_service_with_connect_info::<SocketAddr>()`. Without it nothing is limited. Proxies are
 //!   named by [`LocalConfig::trusted_proxies`](capauth_tower::LocalConfig::trusted_proxies).
 //! - **Mounted elsewhere.** In `.nest("/app", …)` the endpoints are under `/app/auth/capauth`: say so by
 //!   [`LocalConfig::mounted_at`](capauth_tower::LocalConfig::mounted_at), so that browsers are sent there to sign in.
@@ -82,6 +82,6 @@ pub use routes::{routes, routes_with, service_routes, service_routes_with};
 pub use axum::extract::FromRef;
 pub use capauth_tower::{
     self, AuthError, AuthErrorKind, AuthLayer, CapAuth, Clock, ConfigError, EnrollmentMode, Fingerprint,
-    Group, IpRange, ManualClock, MasterKey, OidcClaims, RequireLayer, Secret, ServiceEntry, Stores,
-    SystemClock, group,
+    Group, IpRange, ManualClock, MasterKey, OidcClaims, RateLimits, RequireLayer, Secret, ServiceEntry,
+    Stores, SystemClock, group,
 };

@@ -18,6 +18,7 @@ const FINGERPRINT_NAME: &str = "capauth_fingerprint";
 ///
 /// Reading ignores members that it does not know, such as those of a token.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OidcClaims {
     /// The identity: the fingerprint under which it first enrolled.
     pub sub: String,
@@ -25,33 +26,42 @@ pub struct OidcClaims {
     pub capauth_fingerprint: Fingerprint,
     /// The name that the person gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub name: Option<String>,
     /// A short name to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub preferred_username: Option<String>,
     /// An e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub email: Option<String>,
     /// Whether the address is known to be the person's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub email_verified: Option<bool>,
     /// The URL of a picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub picture: Option<String>,
     /// The groups that count here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// A language tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub locale: Option<String>,
     /// A time zone's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub zoneinfo: Option<String>,
     /// What kind of agent signs in, as it says itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub agent_type: Option<String>,
     /// The category of the agent's blueprint, as it says itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub soul_blueprint_category: Option<String>,
     /// How the login was done: `["pgp"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -21,6 +21,14 @@ macro_rules! error_codes {
             /// Every code there is.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// When it is said, in a sentence or two.
+            #[cfg(feature = "openapi")]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
+
             /// The word on the wire, and the HTTP status.
             const fn row(self) -> (&'static str, u16) {
                 match self {
@@ -34,7 +42,7 @@ macro_rules! error_codes {
 error_codes! {
     /// Not JSON, a member missing or of the wrong type, too long, or with control characters.
     InvalidRequest = "invalid_request", 400;
-    /// The body is larger than [`MAX_BODY`](crate::limits::MAX_BODY).
+    /// The body is larger than 256 KiB.
     PayloadTooLarge = "payload_too_large", 413;
     /// Not 40 or 64 hexadecimal digits.
     InvalidFingerprint = "invalid_fingerprint", 400;
@@ -60,6 +68,8 @@ error_codes! {
     InvalidNonceSignature = "invalid_nonce_signature", 401;
     /// The claims' signature does not verify, or is missing.
     InvalidClaimsSignature = "invalid_claims_signature", 401;
+    /// In a login from another device: not the code that the screen shows.
+    InvalidCode = "invalid_code", 401;
     /// The token is not valid here and now.
     InvalidToken = "invalid_token", 401;
     /// The key is proven, and waits for an administrator.
@@ -149,20 +159,26 @@ impl std::error::Error for Refusal {}
 
 /// The body of an answer that refuses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Error))]
 pub struct ErrorBody {
-    /// The word of an [`ErrorCode`].
+    /// Why, for a program: the word of an error code.
+    #[cfg_attr(feature = "openapi", schema(value_type = ErrorCode))]
     pub error: Cow<'static, str>,
     /// Words for a person.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub error_description: Cow<'static, str>,
-    /// [`VERSION`].
+    /// The version of the protocol: `1.0`.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub capauth_version: Cow<'static, str>,
     /// `enrollment_pending`, where clients look for it under this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub status: Option<Cow<'static, str>>,
     /// The description once more, where clients look for it under this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub message: Option<Cow<'static, str>>,
 }
 

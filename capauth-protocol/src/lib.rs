@@ -30,6 +30,8 @@
 //! assert!(signed.to_text().ends_with("claims={\"age\":1.50,\"name\":\"Zoë\"}"));
 //! # Ok::<(), capauth_protocol::Refusal>(())
 //! ```
+//!
+//! The feature `openapi` adds schemas of all this, for an OpenAPI description.
 
 mod claims;
 mod error;
@@ -37,6 +39,8 @@ mod fingerprint;
 pub mod json;
 pub mod limits;
 mod nonce;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod payload;
 pub mod request;
 pub mod response;
@@ -50,6 +54,10 @@ pub use nonce::{Nonce, ParseNonceError};
 /// The header in which an application that hands a login on to a service says whose it is: the person's address. It
 /// counts beside the application's credential alone.
 pub const CLIENT_ADDRESS: &str = "capauth-client-address";
+
+/// The header in which such an application says which browser it is, if that one has signed in before: 32 hexadecimal
+/// digits that mean nothing else. It counts beside the application's credential alone.
+pub const CLIENT_DEVICE: &str = "capauth-client-device";
 
 /// The version of the protocol that this crate speaks, as it stands in `capauth_version`.
 pub const VERSION: &str = "1.0";

@@ -77,3 +77,13 @@ pub const MAX_SESSION_SECONDS: u64 = 400 * 24 * 3600;
 
 /// Seconds for which a challenge may be answered.
 pub const NONCE_TTL_SECONDS: u64 = 60;
+
+/// Seconds for which a login from another device may be answered: time to find the phone, within the five minutes that a
+/// signature is good for.
+pub const QR_TTL_SECONDS: u64 = 120;
+
+/// Digits of the code that is shown where somebody signs in and typed where they sign.
+pub const QR_CODE_DIGITS: usize = 6;
+
+/// Bytes of the token that fetches the result of a login from another device.
+pub const MAX_POLL_TOKEN: usize = 128;

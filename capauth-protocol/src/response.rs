@@ -9,30 +9,38 @@ use crate::{Fingerprint, OidcClaims};
 
 /// The answer to `POST /challenge`: everything that the payload to sign is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChallengeResponse {
-    /// [`VERSION`](crate::VERSION).
+    /// The version of the protocol that the server speaks: `1.0`.
     pub capauth_version: String,
     /// A UUID of version 4.
+    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
     pub nonce: String,
     /// The client's own nonce, as it was sent.
     pub client_nonce_echo: String,
     /// When the challenge was made.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub timestamp: String,
     /// The service that the login is for.
     pub service: String,
     /// When the challenge ends.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub expires: String,
     /// The page's origin; empty for a payload of version 1.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub origin: String,
     /// The server's armored signature over the payload; empty when it has no key.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub server_signature: String,
     /// The server's armored certificate; empty when it has none.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub server_public_key: String,
     /// The challenge as text for a QR code; empty when there is none.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub qr_payload: String,
 }
 
@@ -55,6 +63,7 @@ impl ChallengeResponse {
 
 /// The answer to `POST /verify`: the login succeeded.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerifyResponse {
     /// True.
     pub authenticated: bool,
@@ -72,6 +81,7 @@ pub struct VerifyResponse {
     pub is_new_enrollment: bool,
     /// What renews the token, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub refresh_token: Option<String>,
 }
 
@@ -92,10 +102,168 @@ impl fmt::Debug for VerifyResponse {
     }
 }
 
+/// The answer to `POST /qr-challenge`: a login that another device is to sign.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QrChallengeResponse {
+    /// The version of the protocol that the server speaks: `1.0`.
+    pub capauth_qr: String,
+    /// A UUID of version 4.
+    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
+    pub nonce: String,
+    /// What stands for the client's nonce in the payload.
+    pub client_nonce_echo: String,
+    /// The origin that is signed for: always a payload of version 2.
+    pub origin: String,
+    /// When the challenge was made.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub timestamp: String,
+    /// The service that the login is for.
+    pub service: String,
+    /// When the challenge ends.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub expires: String,
+    /// Where the answer is sent: a URL of `origin`.
+    pub callback: String,
+    /// What the other device needs to know, as JSON text: all of the members above.
+    pub qr_payload: String,
+    /// A URL with the same in its fragment. It is what the QR code says.
+    pub qr_url: String,
+    /// The QR code: a PNG as a `data:` URL.
+    pub qr_data_url: String,
+    /// Six digits to be shown beside the QR code, and typed on the other device.
+    pub code: String,
+    /// What fetches the result. It stays where the QR code is shown.
+    pub poll_token: String,
+    /// The server's armored signature over the payload; empty when it has no key.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub server_signature: String,
+    /// The server's armored certificate; empty when it has none.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub server_public_key: String,
+}
+
+/// The code and the token stay out of logs.
+impl fmt::Debug for QrChallengeResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QrChallengeResponse")
+            .field("service", &self.service)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a QR code says: everything that the payload to sign is made of, and where to send the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QrPayload {
+    /// [`VERSION`](crate::VERSION).
+    pub capauth_qr: String,
+    /// A UUID of version 4.
+    pub nonce: String,
+    /// What stands for the client's nonce in the payload.
+    pub client_nonce_echo: String,
+    /// The origin that is signed for.
+    pub origin: String,
+    /// When the challenge was made.
+    pub timestamp: String,
+    /// The service that the login is for.
+    pub service: String,
+    /// When the challenge ends.
+    pub expires: String,
+    /// Where the answer is sent. Whoever signs sends it nowhere but to `origin`.
+    pub callback: String,
+}
+
+impl QrPayload {
+    /// What a person signs to answer it: always version 2.
+    pub fn payload(&self) -> NoncePayload<'_> {
+        NoncePayload {
+            nonce: &self.nonce,
+            client_nonce: &self.client_nonce_echo,
+            timestamp: &self.timestamp,
+            service: &self.service,
+            expires: &self.expires,
+            origin: Some(&self.origin),
+        }
+    }
+
+    /// Whether the answer would be sent to the origin that is signed for. Signers refuse any other.
+    pub fn stays_at_its_origin(&self) -> bool {
+        let path = self.callback.strip_prefix(self.origin.as_str());
+        !self.origin.is_empty() && path.is_some_and(|path| path.starts_with('/'))
+    }
+}
+
+/// The answer to `POST /qr-verify/{nonce}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QrVerifyResponse {
+    /// Whether the other device is signed in. False: it waits for a click there, or the login was declined.
+    pub authenticated: bool,
+    /// What to do next, for a person.
+    pub message: String,
+}
+
+/// The answer to `GET` and `POST /qr-status/{nonce}`.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QrStatusResponse {
+    /// `pending`, `authenticated` or `expired`.
+    pub status: String,
+    /// Whether the login succeeded.
+    pub completed: bool,
+    /// Why it will not: `time`, `declined`, `wrong_code`, `refused`, or `fetched` for a page that comes for a session that was
+    /// handed out before. Beside `expired` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub reason: Option<String>,
+    /// The key that waits for a click, or that signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub fingerprint: Option<Fingerprint>,
+    /// The token to show from now on. Answered once, with all that follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub access_token: Option<String>,
+    /// The same, under the name that older clients look for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub session_token: Option<String>,
+    /// `capauth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub token_type: Option<String>,
+    /// What applications read about the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub oidc_claims: Option<OidcClaims>,
+    /// Seconds for which the token is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub expires_in: Option<u64>,
+    /// Whether this login enrolled the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub is_new_enrollment: Option<bool>,
+}
+
+/// Tokens and claims stay out of logs.
+impl fmt::Debug for QrStatusResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QrStatusResponse")
+            .field("status", &self.status)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The answer to `GET /well-known`: what kind of server this is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WellKnown {
-    /// [`VERSION`](crate::VERSION).
+    /// The version of the protocol that the server speaks: `1.0`.
     pub capauth_version: String,
     /// The service id.
     pub service: String,
@@ -112,16 +280,19 @@ pub struct WellKnown {
     /// The JWS algorithm of access tokens, such as `EdDSA`.
     pub access_token_alg: String,
     /// The URL of the keys that tokens are checked with.
+    #[cfg_attr(feature = "openapi", schema(format = "uri"))]
     pub jwks_uri: String,
     /// Whether there is a feed of revocations.
     pub revocations: bool,
     /// The `iss` of the server's tokens; empty when a server does not say.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub issuer: String,
 }
 
 /// Who may enrol a new key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Enrollment {
     /// Anybody who proves possession.
@@ -134,6 +305,7 @@ pub enum Enrollment {
 
 /// The answer to `GET /status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
     /// The service id.
     pub service: String,
@@ -141,6 +313,7 @@ pub struct Status {
     pub version: String,
     /// How many keys are enrolled; left out where membership is private.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub enrolled_keys: Option<u64>,
     /// Whether new keys wait for an administrator.
     pub require_approval: bool,
@@ -150,50 +323,64 @@ pub struct Status {
 
 /// A key in the answer to `GET /keys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyEntry {
     /// The key.
     pub fingerprint: Fingerprint,
     /// When it first proved itself.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub enrolled_at: String,
     /// When it last did.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime, required = true))]
     pub last_auth: Option<String>,
     /// Whether it may log in.
     pub approved: bool,
     /// The primary key whose identity it shares.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub linked_to: Option<Fingerprint>,
     /// When it was revoked.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime, required = true))]
     pub revoked_at: Option<String>,
     /// The groups that an administrator granted.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub groups: Vec<String>,
     /// The identity it signs for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub sub: Option<Fingerprint>,
     /// The account name that an administrator gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub user_name: Option<String>,
     /// Whether its identity waits for an administrator's decision.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub suspended: bool,
     /// When another key took its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = DateTime, nullable = false))]
     pub replaced_at: Option<String>,
     /// The key that waits to take its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub replaced_soon: Option<WaitingKey>,
 }
 
 /// A key that waits to take another's place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WaitingKey {
     /// The key that comes.
     pub fingerprint: Fingerprint,
     /// When it does, unless that is cancelled before.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub effective_at: String,
 }
 
 /// The answer to `GET /identity`: what a person is here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IdentityInfo {
     /// The identity.
     pub sub: Fingerprint,
@@ -209,6 +396,7 @@ pub struct IdentityInfo {
 
 /// The answer to `POST /rotate`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Rotated {
     /// Whether the new key has taken the old one's place. False: it will at `effective_at`.
     pub rotated: bool,
@@ -220,11 +408,13 @@ pub struct Rotated {
     pub sub: Fingerprint,
     /// When it happens, unless it is cancelled before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = DateTime, nullable = false))]
     pub effective_at: Option<String>,
 }
 
 /// The answer to `POST /link` and `POST /unlink`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Linked {
     /// Whether the second key is one of the identity now.
     pub linked: bool,
@@ -234,16 +424,20 @@ pub struct Linked {
 
 /// A session in the answer to `GET /sessions`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionInfo {
     /// Its name in `DELETE /sessions/{id}`.
     pub id: String,
     /// The service it is for.
     pub service: String,
     /// When the person signed.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub created_at: String,
     /// When it was last used.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub last_seen: String,
     /// When it ends at the latest.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub expires_at: String,
     /// How the person signed in.
     pub amr: Vec<String>,
@@ -253,22 +447,27 @@ pub struct SessionInfo {
 
 /// A line of the answer to `GET /audit?after=`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditLine {
     /// When.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub at: String,
     /// Who: `administrator`, `server`, an identity's `sub`, or `gone:` and a random name once that was erased.
     pub who: String,
     /// What.
     pub what: String,
     /// To whom, in the same words.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub subject: Option<String>,
     /// From which network, where that is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub network: Option<String>,
 }
 
 /// The answer to `GET /audit?after=`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditLog {
     /// What happened since `after`, oldest first.
     pub entries: Vec<AuditLine>,
@@ -278,10 +477,12 @@ pub struct AuditLog {
 
 /// The answer to `POST /enrollment-codes`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrollmentCode {
     /// What lets one new key in. Shown here, and nowhere again.
     pub enrollment_code: String,
     /// Until when.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub expires_at: String,
     /// The groups granted to whoever uses it.
     pub groups: Vec<String>,
@@ -296,6 +497,7 @@ impl fmt::Debug for EnrollmentCode {
 
 /// The answer to `POST /token`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenResponse {
     /// The token to show from now on.
     pub access_token: String,
@@ -316,6 +518,7 @@ impl fmt::Debug for TokenResponse {
 
 /// The answer to `GET /revocations?after=`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Revocations {
     /// What ended since `after`, oldest first.
     pub entries: Vec<RevocationEntry>,
@@ -323,11 +526,13 @@ pub struct Revocations {
     pub cursor: u64,
     /// The installation's epoch. Another one than before: everything that was given out earlier has ended.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub epoch: u64,
 }
 
 /// Something that ended before its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum RevocationEntry {
     /// One token.
@@ -396,6 +601,35 @@ mod tests {
         assert!(text.contains(r#""token_type":"capauth","expires_in":3600,"is_new_enrollment":false"#));
         assert_eq!(serde_json::from_str::<VerifyResponse>(&text).unwrap(), response);
         assert!(!format!("{response:?}").contains("MARKER"));
+    }
+
+    #[test]
+    fn attack_qr_code_that_sends_the_signature_elsewhere() {
+        let of = |origin: &str, callback: &str| QrPayload {
+            capauth_qr: String::from("1.0"),
+            nonce: String::from("n"),
+            client_nonce_echo: String::from("c"),
+            origin: String::from(origin),
+            timestamp: String::from("t"),
+            service: String::from("s"),
+            expires: String::from("e"),
+            callback: String::from(callback),
+        };
+        let good = of("https://a.example", "https://a.example/capauth/v1/qr-verify/n");
+        assert!(good.stays_at_its_origin());
+        assert!(good.payload().to_text().starts_with("CAPAUTH_NONCE_V2\n"));
+        for callback in [
+            "https://evil.example/https://a.example/",
+            "https://a.example.evil.example/",
+            "https://a.example@evil.example/",
+            "https://a.example:444/",
+            "http://a.example/",
+            "https://a.example",
+            "",
+        ] {
+            assert!(!of("https://a.example", callback).stays_at_its_origin(), "{callback}");
+        }
+        assert!(!of("", "/x").stays_at_its_origin());
     }
 
     #[test]

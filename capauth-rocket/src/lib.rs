@@ -104,5 +104,5 @@ pub use routes::{routes, service_routes};
 
 pub use capauth_tower::{
     self, AuthError, AuthErrorKind, CapAuth, Clock, ConfigError, EnrollmentMode, Fingerprint, Group, IpRange,
-    ManualClock, MasterKey, OidcClaims, Secret, ServiceEntry, Stores, SystemClock, group,
+    ManualClock, MasterKey, OidcClaims, RateLimits, Secret, ServiceEntry, Stores, SystemClock, group,
 };

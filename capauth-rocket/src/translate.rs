@@ -1,13 +1,16 @@
 //! From Rocket's types to the neutral ones, and back.
 
-use std::io::Cursor;
+use std::io::{self, Cursor};
 
 use capauth_tower::{Body, DECIDING_HEADERS, Mount, OriginalUri, Peer};
+use futures_util::TryStreamExt as _;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Uri, header};
+use http_body_util::BodyExt as _;
 use rocket::http::{Method, Status};
 use rocket::{Request, Response};
+use tokio_util::io::StreamReader;
 
 /// The path below which [`routes`](crate::routes) must be mounted, whatever stands before it.
 pub(crate) const LOGIN_BASE: &str = "/auth/capauth";
@@ -94,6 +97,11 @@ pub(crate) fn response(answer: http::Response<Body>) -> Response<'static> {
         if let Ok(value) = std::str::from_utf8(value.as_bytes()) {
             response.adjoin_raw_header(name.as_str().to_owned(), value.to_owned());
         }
+    }
+    if body.is_streamed() {
+        let pieces = body.into_data_stream().map_err(|never| -> io::Error { match never {} });
+        response.set_streamed_body(StreamReader::new(pieces));
+        return response;
     }
     let bytes = body.into_bytes();
     // Rocket would replace the length that an answer to HEAD tells by that of an empty body.

@@ -4,10 +4,15 @@
 //! [`Server::run`] answers until it is told to stop.
 
 pub mod banner;
+pub mod commands;
 pub mod config;
+pub mod listen;
 pub mod logging;
+mod metrics;
 mod requests;
 pub mod server;
 
-pub use config::{Config, ConfigError, LoadError, LogFormat};
+pub use commands::CommandLine;
+pub use config::{Config, ConfigError, Data, LoadError, LogFormat, Sources};
+pub use listen::HandedOver;
 pub use server::{Server, StartError};

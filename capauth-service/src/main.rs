@@ -4,40 +4,59 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use capauth_service::{Config, LoadError, Server, banner, logging};
+use capauth_service::commands::Task;
+use capauth_service::{CommandLine, Config, HandedOver, Server, banner, logging};
 
 /// A configuration that cannot work.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    let config = match Config::load(std::env::args_os(), std::env::vars_os()) {
-        Ok(config) => config,
-        Err(LoadError::CommandLine(error)) => {
+    let line = match CommandLine::parse(std::env::args_os()) {
+        Ok(line) => line,
+        Err(error) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(UNUSABLE));
         }
-        Err(LoadError::Setting(error)) => return complain(&error, UNUSABLE),
     };
+    match line.into_task(std::env::vars_os()) {
+        Task::Run(sources) => match sources.config() {
+            Ok(config) => run(config),
+            Err(error) => complain(&error, UNUSABLE),
+        },
+        Task::Beside(job) => match job.do_it() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) if failure.is_silent() => ExitCode::from(failure.code()),
+            Err(failure) => complain(&failure, failure.code()),
+        },
+    }
+}
+
+/// Runs the service until a signal ends it.
+fn run(config: Config) -> ExitCode {
     if let Err(error) = logging::start(&config) {
         return complain(&error, UNUSABLE);
     }
+    let handed_over = match HandedOver::take(&config) {
+        Ok(handed_over) => handed_over,
+        Err(error) => return complain(&error, UNUSABLE),
+    };
     // As many threads as there are cores.
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error, 1),
     };
-    let code = runtime.block_on(start(config));
+    let code = runtime.block_on(start(config, handed_over));
     // What still runs was given its time, or a second signal asked not to wait.
     runtime.shutdown_timeout(Duration::ZERO);
     code
 }
 
-async fn start(config: Config) -> ExitCode {
+async fn start(config: Config, handed_over: HandedOver) -> ExitCode {
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return complain(&error, 1),
     };
-    let server = match Server::bind(&config).await {
+    let server = match Server::bind_with(&config, handed_over).await.and_then(Server::supervised) {
         Ok(server) => server,
         Err(error) => return complain(&error, UNUSABLE),
     };

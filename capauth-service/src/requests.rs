@@ -1,4 +1,5 @@
-//! What happens around every request: an id, a time limit, panics caught, CORS, one line in the log.
+//! What happens around every request: an id, a span, a time limit, panics caught, CORS, a measurement, one line in the
+//! log.
 //!
 //! One layer by hand instead of five from a library: each of those boxes and copies, and together they would cost as
 //! much as a login's own work.
@@ -18,13 +19,16 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use capauth_protocol::{ErrorBody, ErrorCode, Refusal};
-use capauth_tower::AuthErrorKind;
-use http::{HeaderValue, Method, StatusCode, header};
+use capauth_tower::{AdmittedOrigin, AuthErrorKind, Traced, count_refusal, method_name};
+use http::{HeaderValue, StatusCode, header};
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use self::cors::Cors;
 use self::id::RequestIds;
+use crate::metrics::Latency;
 
 /// The layer. It belongs on the router (`Router::layer`), so that it knows which route was taken.
 #[derive(Clone)]
@@ -34,11 +38,22 @@ struct Inner {
     timeout: Duration,
     cors: Cors,
     ids: RequestIds,
+    /// `None`: nobody wants to know how long requests take.
+    latency: Option<Latency>,
 }
 
 impl Requests {
     pub(crate) fn new(timeout: Duration, cors_origins: &[String]) -> Self {
-        Self(Arc::new(Inner { timeout, cors: Cors::new(cors_origins), ids: RequestIds::new() }))
+        Self::with(timeout, cors_origins, None)
+    }
+
+    /// The same, with the time of each request measured for the recorder that is installed.
+    pub(crate) fn measured(timeout: Duration, cors_origins: &[String]) -> Self {
+        Self::with(timeout, cors_origins, Some(Latency::new()))
+    }
+
+    fn with(timeout: Duration, cors_origins: &[String], latency: Option<Latency>) -> Self {
+        Self(Arc::new(Inner { timeout, cors: Cors::new(cors_origins), ids: RequestIds::new(), latency }))
     }
 }
 
@@ -79,29 +94,40 @@ where
     }
 }
 
-/// What a log line says of a request. Never its path or query: they may hold anything.
+/// What a log line, a span and a measurement say of a request. Never its path or query: they may hold anything.
 struct Line {
-    method: Method,
+    method: &'static str,
     route: Option<MatchedPath>,
     begun: Instant,
 }
 
 impl Inner {
-    async fn handle<S>(&self, mut inner: S, request: Request) -> Response
+    async fn handle<S>(&self, mut inner: S, mut request: Request) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
         let id = self.ids.of(request.headers());
         let origin = self.cors.origin_of(request.headers());
         let line = Line {
-            method: request.method().clone(),
+            method: method_name(request.method()),
             route: request.extensions().get().cloned(),
             begun: Instant::now(),
         };
+        let span = line.span(&id);
+        if !span.is_disabled() {
+            request.extensions_mut().insert(Traced);
+        }
+        if origin.is_some() {
+            request.extensions_mut().insert(AdmittedOrigin);
+        }
         let mut response = match &origin {
             Some(_) if cors::is_preflight(&request) => cors::preflight(),
-            _ => self.answer(&mut inner, request, &id).await,
+            _ => self.answer(&mut inner, request, &id).instrument(span.clone()).await,
         };
+        Line::end(&span, &response);
+        if let Some(latency) = &self.latency {
+            latency.note(line.route(), line.method, response.status(), line.begun.elapsed());
+        }
         line.log(&response, &id);
         if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
             // The rest of the body is not read, so where the next request begins is not known: a proxy must not send
@@ -142,6 +168,7 @@ impl Inner {
 
 /// A failure of ours, in the protocol's form, with nothing but the request's id.
 fn failure(code: ErrorCode, id: &HeaderValue) -> Response {
+    count_refusal(AuthErrorKind::of_code(code).unwrap_or(AuthErrorKind::Internal));
     let id = id.to_str().unwrap_or_default();
     told(Refusal::new(code, format!("The server could not answer. Its log says more, under {id}.")))
 }
@@ -164,14 +191,39 @@ fn told(refusal: Refusal) -> Response {
 }
 
 impl Line {
+    /// The template that was matched.
+    fn route(&self) -> Option<&str> {
+        self.route.as_ref().map(MatchedPath::as_str)
+    }
+
+    /// The span in which the request is answered: whatever is logged meanwhile carries its id. Its level is above all
+    /// others, so that it is there where errors alone are logged; nothing is made where it is filtered out.
+    fn span(&self, id: &HeaderValue) -> Span {
+        tracing::error_span!(
+            target: "capauth::request",
+            "request",
+            method = self.method,
+            route = self.route().unwrap_or("-"),
+            id = id.to_str().unwrap_or_default(),
+            status = Empty,
+            kind = Empty,
+        )
+    }
+
+    fn end(span: &Span, response: &Response) {
+        if !span.is_disabled() {
+            // At once: each record costs.
+            tracing::record_all!(span, status = response.status().as_u16(), kind = kind(response));
+        }
+    }
+
     fn log(&self, response: &Response, id: &HeaderValue) {
         let status = response.status();
         let succeeded = !status.is_client_error() && !status.is_server_error();
         if succeeded && !tracing::enabled!(target: "capauth::request", tracing::Level::DEBUG) {
             return;
         }
-        let method = self.method();
-        let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
+        let (method, route) = (self.method, self.route().unwrap_or("-"));
         let kind = kind(response);
         let id = id.to_str().unwrap_or_default();
         let ms = self.begun.elapsed().as_millis();
@@ -186,21 +238,6 @@ impl Line {
             400.. => say!(info, "refused"),
             _ => say!(debug, "answered"),
         }
-    }
-
-    /// The method, if it is one: a client may send any word.
-    fn method(&self) -> &str {
-        const KNOWN: [Method; 8] = [
-            Method::GET,
-            Method::HEAD,
-            Method::POST,
-            Method::PUT,
-            Method::DELETE,
-            Method::OPTIONS,
-            Method::PATCH,
-            Method::TRACE,
-        ];
-        if KNOWN.contains(&self.method) { self.method.as_str() } else { "other" }
     }
 }
 

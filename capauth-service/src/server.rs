@@ -1,67 +1,32 @@
 //! Listening, answering, stopping.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use capauth_tower::{CapAuth, LocalConfig, Peer};
+use capauth_tower::{CapAuth, IpRange, LocalConfig};
 use capauth_verifier::WebKeyDirectory;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio_io_timeout::TimeoutStream;
-use tower_service::Service as _;
+use futures_util::future::{join, join3};
 
+use crate::commands::with_causes;
 use crate::config::{Config, Life};
+use crate::listen::{Address, Connections, HandedOver, Hangups, Listeners, Manager};
+use crate::metrics::Metrics;
 use crate::requests::{Requests, not_found};
-
-/// How many clients are connected at once; more wait until one leaves.
-const CONNECTIONS: usize = 4_096;
-
-/// How long a client may take over a request's headers, and a kept-alive connection over its next request.
-const HEADERS: Duration = Duration::from_secs(30);
-/// How long a client may leave an answer unread.
-const WRITES: Duration = Duration::from_secs(30);
-
-/// How large a request's headers may be: a session cookie, a token, and what proxies add.
-const HEADER_BYTES: usize = 32 * 1024;
-
-/// How long requests at hand may take when the service stops.
-const LAST_REQUESTS: Duration = Duration::from_secs(10);
-
-/// How long to wait before accepting again when the system has no more connections to give.
-const NO_CONNECTIONS: Duration = Duration::from_millis(100);
 
 /// Why the service does not start. One line for whoever starts it.
 #[derive(Debug)]
 pub struct StartError(String);
 
 impl StartError {
-    fn new(message: impl fmt::Display) -> Self {
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
         Self(message.to_string().replace(char::is_control, " "))
     }
 
     /// An error with its causes, each said once.
     fn caused(error: &dyn std::error::Error) -> Self {
-        let mut message = error.to_string();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            let words = cause.to_string();
-            if !message.contains(&words) {
-                message = format!("{message}: {words}");
-            }
-            next = cause.source();
-        }
-        Self::new(message)
+        Self::new(with_causes(error))
     }
 }
 
@@ -76,10 +41,13 @@ impl std::error::Error for StartError {}
 /// A service that has its port and its stores, and answers once it runs.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
+    listeners: Listeners,
     capauth: CapAuth,
     router: Router,
+    proxies: Vec<IpRange>,
+    hangups: Hangups,
+    manager: Manager,
+    metrics: Option<Metrics>,
 }
 
 impl Server {
@@ -88,20 +56,47 @@ impl Server {
     /// # Errors
     /// The port is taken, or a setting does not fit what is in the stores; in words for the operator.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
-        let wanted = SocketAddr::new(config.host, config.port);
-        let listener = TcpListener::bind(wanted).await.map_err(|e| cannot_listen(wanted, &e))?;
-        let address = listener.local_addr().map_err(StartError::new)?;
-        let capauth = wire(config, address.port()).await?;
+        Self::bind_with(config, HandedOver::none()).await
+    }
+
+    /// The same, with the sockets that a service manager handed over, if there are any, in place of own ones.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub async fn bind_with(config: &Config, handed_over: HandedOver) -> Result<Self, StartError> {
+        let listeners = Listeners::bind(config, handed_over).await?;
+        let port = listeners.addresses().iter().find_map(Address::socket).map_or(config.port, |it| it.port());
+        // Before anything is built that counts.
+        let metrics = Metrics::bind(config).await.map_err(|error| StartError::caused(&error))?;
+        let capauth = wire(config, port).await?;
         let router = capauth_axum::service_routes::<CapAuth>()
             .with_state(capauth.clone())
             .fallback(not_found)
-            .layer(Requests::new(config.request_timeout, &config.cors_origins));
-        Ok(Self { listener, address, capauth, router })
+            .layer(around(config, metrics.is_some()));
+        let (hangups, manager) = (Hangups::default(), Manager::default());
+        let proxies = config.trusted_proxies.clone();
+        Ok(Self { listeners, capauth, router, proxies, hangups, manager, metrics })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// For a server that is its program's purpose: SIGHUP has files read again instead of ending the program, and a
+    /// service manager (`NOTIFY_SOCKET`) is told when the service answers, reads again and stops.
+    ///
+    /// # Errors
+    /// The system does not hand signals over.
+    pub fn supervised(mut self) -> Result<Self, StartError> {
+        self.hangups = Hangups::listen().map_err(StartError::new)?;
+        self.manager = Manager::of_this_process();
+        Ok(self)
+    }
+
+    /// Where it listens: at one place at least.
+    pub fn addresses(&self) -> &[Address] {
+        self.listeners.addresses()
+    }
+
+    /// Where it shows its metrics, if it does.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Metrics::address)
     }
 
     /// The CapAuth that it serves.
@@ -115,53 +110,85 @@ impl Server {
     /// # Errors
     /// What waited could not be written.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), capauth_tower::AuthError> {
-        let graceful = GracefulShutdown::new();
+        let Self { listeners, capauth, router, proxies, hangups, manager, metrics } = self;
+        let metrics = metrics.map(|metrics| metrics.start(capauth.clone()));
+        let hsts = listeners.speak_tls() && owns_its_host(&capauth);
+        let connections = Connections::new(router, hsts, &proxies);
+        let upkeep = async {
+            manager.ready(&listeners.status()).await;
+            listeners.reread(hangups, &manager).await;
+        };
         tokio::select! {
             () = stop => {}
-            () = accept(&self.listener, &self.router, &graceful) => {}
+            _ = join3(listeners.accept(&connections), upkeep, manager.stay_alive()) => {}
         }
-        drop(self.listener);
+        drop(listeners);
+        if let Some(shown) = &metrics {
+            shown.stopping();
+        }
+        capauth.end_streams();
         tracing::info!("stopping: no new connections are taken");
-        if tokio::time::timeout(LAST_REQUESTS, graceful.shutdown()).await.is_err() {
-            tracing::warn!("some requests did not end in time and are dropped");
-        }
-        self.capauth.close().await?;
+        join(manager.stopping(), connections.end()).await;
+        capauth.close().await?;
         tracing::info!("stopped");
         Ok(())
     }
 }
 
-fn cannot_listen(wanted: SocketAddr, error: &io::Error) -> StartError {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program has this port: stop it, or choose another with CAPAUTH_PORT"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "this port is not for everybody: choose one above 1023 with CAPAUTH_PORT"
-        }
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address: see CAPAUTH_HOST",
-        _ => "see CAPAUTH_HOST and CAPAUTH_PORT",
-    };
-    StartError::new(format_args!("cannot listen on {wanted}: {advice} ({error})"))
+/// Whether the base URL is a host's own, at the port that goes without saying. What browsers are told of TLS counts for
+/// all ports of a host: behind a port of its own, this service does not speak for the others.
+fn owns_its_host(capauth: &CapAuth) -> bool {
+    let base_url = capauth.local_verifier().map_or("", |verifier| verifier.base_url());
+    // The colons of an IPv6 address stand in brackets; browsers note nothing for addresses anyway.
+    base_url.strip_prefix("https://").is_some_and(|host| !host.contains(':'))
 }
 
-/// Hands the configuration on. `port` is the one that was taken, which matters where any would do.
+/// What happens around every request.
+fn around(config: &Config, measured: bool) -> Requests {
+    let made = if measured { Requests::measured } else { Requests::new };
+    made(config.request_timeout, &config.cors_origins)
+}
+
+/// Opens the stores and hands the configuration on. `port` is the one that was taken.
 async fn wire(config: &Config, port: u16) -> Result<CapAuth, StartError> {
+    let mut capauth = assemble(config, port)?.store(&config.database_url);
+    if let Some(key) = &config.master_key {
+        capauth = capauth.master_key(key.clone());
+    }
+    capauth.build().await.map_err(|error| StartError::caused(&error))
+}
+
+/// A start that leaves nothing behind: with stores in memory, and without the audit log's file.
+///
+/// # Errors
+/// What would stop a start, what is in the real stores apart.
+pub(crate) async fn rehearse(config: &Config) -> Result<CapAuth, StartError> {
+    let mut config = config.clone();
+    config.life.audit_file = None;
+    let stores = capauth_verifier::memory::stores().map_err(|error| StartError::caused(&error))?;
+    let capauth = assemble(&config, config.port)?.stores(stores);
+    capauth.build().await.map_err(|error| StartError::caused(&error))
+}
+
+/// Hands the configuration on, all but the stores. `port` matters where any would do.
+fn assemble(config: &Config, port: u16) -> Result<LocalConfig, StartError> {
     let mut capauth = CapAuth::local(&config.service_id)
-        .store(&config.database_url)
         .enrollment(config.enrollment)
         .admin_fingerprints(config.admin_fingerprints.iter().copied())
         .asserted_groups(config.asserted_groups)
         .require_v2(config.require_v2)
-        .trusted_proxies(config.trusted_proxies.iter().copied());
+        .rate_limits(config.rate_limits.clone())
+        .qr(config.qr)
+        .trusted_proxies(config.trusted_proxies.iter().copied())
+        .trusted_unix_peers(config.listen.trusts_unix);
     if let Some(url) = &config.base_url {
         capauth = capauth.base_url(url);
     }
+    for origin in &config.origins {
+        capauth = capauth.origin(origin);
+    }
     for service in &config.services {
         capauth = capauth.service(service.clone());
-    }
-    if let Some(key) = &config.master_key {
-        capauth = capauth.master_key(key.clone());
     }
     if let Some(armor) = &config.server_key {
         capauth = capauth.server_key(armor.clone(), config.server_key_passphrase.clone());
@@ -176,8 +203,9 @@ async fn wire(config: &Config, port: u16) -> Result<CapAuth, StartError> {
         capauth = capauth.insecure_http_on_loopback(port);
     }
     capauth = capauth.with_weak_secrets(config.takes_weak_secrets());
-    capauth = over_time(capauth, &config.life)?;
-    capauth.build().await.map_err(|error| StartError::caused(&error))
+    // A little shorter than the time of the whole request: what is dropped then would count against its sender.
+    let patience = config.request_timeout.mul_f64(0.9);
+    over_time(capauth.verifier(|verifier| verifier.patience(patience)), &config.life)
 }
 
 /// What happens to identities over time.
@@ -211,56 +239,4 @@ fn over_time(mut capauth: LocalConfig, life: &Life) -> Result<LocalConfig, Start
             None => verifier,
         }
     }))
-}
-
-/// Takes connections, for ever.
-async fn accept(listener: &TcpListener, router: &Router, graceful: &GracefulShutdown) {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_header_size(HEADER_BYTES);
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let serving = serve(stream, peer, router.clone(), builder.clone(), graceful.watcher());
-                tokio::spawn(async move {
-                    serving.await;
-                    drop(place);
-                });
-            }
-            // A client that left again is its own business; anything else is a lack that passes.
-            Err(e) if is_the_clients(&e) => {}
-            Err(error) => {
-                tracing::error!(%error, "cannot take a connection");
-                tokio::time::sleep(NO_CONNECTIONS).await;
-            }
-        }
-    }
-}
-
-fn is_the_clients(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// Serves one connection. Its errors are the client's: bad HTTP, or going away.
-async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    builder: http1::Builder,
-    watcher: Watcher,
-) {
-    // Answers are one small write; waiting for more to send would only delay them.
-    let _ = stream.set_nodelay(true);
-    let peer = Peer(peer.ip());
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
-        router.clone().call(request)
-    });
-    // A client that asks and does not read would else keep its place for ever.
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITES));
-    let _ = watcher.watch(builder.serve_connection(TokioIo::new(Box::pin(stream)), service)).await;
 }

@@ -45,6 +45,16 @@ fn nothing_said_means_the_defaults() {
 }
 
 #[test]
+fn metrics_have_an_address_of_their_own_or_there_are_none() {
+    assert_eq!(load(&[], &[]).observe.metrics, None);
+    let config = load(&["--metrics", "127.0.0.1:9464"], &[("CAPAUTH_METRICS", "[::1]:1")]);
+    assert_eq!(config.observe.metrics, Some("127.0.0.1:9464".parse().unwrap()));
+    assert!(config.observe.listens_on_loopback());
+    assert!(load(&[], &[("CAPAUTH_METRICS", "[::1]:0")]).observe.listens_on_loopback());
+    assert!(!load(&[], &[("CAPAUTH_METRICS", "[::]:9464")]).observe.listens_on_loopback());
+}
+
+#[test]
 fn times_are_written_as_people_write_them() {
     let days = |days: u64| Some(std::time::Duration::from_secs(days * 24 * 3600));
     let config = load(
@@ -54,6 +64,26 @@ fn times_are_written_as_people_write_them() {
     assert_eq!((config.life.rotation_delay, config.life.session_idle), (days(14), days(1)));
     assert!(!config.life.wkd && config.life.private_membership);
     assert_eq!(config.life.audit_file, Some("/var/log/capauth.jsonl".into()));
+}
+
+#[test]
+fn limits_are_on_with_the_usual_numbers_unless_something_else_is_said() {
+    use capauth_tower::RateLimits;
+    assert_eq!(load(&[], &[]).rate_limits, RateLimits::default());
+    let place = Place::new();
+    let file = place.write("c.toml", "failures_per_minute = 7\nchallenges_per_address = 1000\n");
+    let config = load(
+        &["--enrollments-per-hour", "100"],
+        &[("CAPAUTH_CHALLENGES_PER_MINUTE", "60000"), ("CAPAUTH_CONFIG", file.to_str().unwrap())],
+    );
+    let numbers = RateLimits::default().challenges_per_minute(60_000).failures_per_minute(7);
+    assert_eq!(config.rate_limits, numbers.challenges_per_address(1000).enrollments_per_hour(100));
+    for off in [load(&["--no-rate-limits"], &[]), load(&[], &[("CAPAUTH_NO_RATE_LIMITS", "true")])] {
+        assert!(!off.rate_limits.are_on());
+    }
+    let file = place.write("off.toml", "no_rate_limits = true\n");
+    assert!(!load(&["--config", file.to_str().unwrap()], &[]).rate_limits.are_on());
+    assert!(load(&["--no-rate-limits", "false"], &[]).rate_limits.are_on());
 }
 
 #[test]
@@ -160,6 +190,7 @@ fn every_senseless_value_stops_the_start_with_one_line_that_names_it() {
         ("CAPAUTH_ENROLLMENT", "MARKER"),
         ("CAPAUTH_GROUPS", "MARKER"),
         ("CAPAUTH_REQUIRE_V2", "MARKER"),
+        ("CAPAUTH_QR", "MARKER"),
         ("CAPAUTH_PRIVATE_MEMBERSHIP", "MARKER"),
         ("CAPAUTH_PENDING_LIFETIME", "MARKER"),
         ("CAPAUTH_PENDING_LIFETIME", "59s"),
@@ -170,6 +201,13 @@ fn every_senseless_value_stops_the_start_with_one_line_that_names_it() {
         ("CAPAUTH_REFRESH_LIFETIME", "MARKER"),
         ("CAPAUTH_WKD", "MARKER"),
         ("CAPAUTH_AUDIT_NETWORK", "MARKER"),
+        ("CAPAUTH_NO_RATE_LIMITS", "MARKER"),
+        ("CAPAUTH_CHALLENGES_PER_MINUTE", "0"),
+        ("CAPAUTH_CHALLENGES_PER_MINUTE", "MARKER"),
+        ("CAPAUTH_FAILURES_PER_MINUTE", "-1"),
+        ("CAPAUTH_CHALLENGES_PER_ADDRESS", "60001"),
+        ("CAPAUTH_FAILURES_PER_ADDRESS", "1.5"),
+        ("CAPAUTH_ENROLLMENTS_PER_HOUR", "99999999999999999999"),
         ("CAPAUTH_ADMIN_FINGERPRINTS", "8A3F,MARKER"),
         ("CAPAUTH_SERVER_KEY_PASSPHRASE", "MARKER without a key"),
         ("CAPAUTH_MASTER_KEY", "MARKER"),
@@ -186,6 +224,9 @@ fn every_senseless_value_stops_the_start_with_one_line_that_names_it() {
         ("CAPAUTH_INSECURE_HTTP", "MARKER"),
         ("CAPAUTH_LOG", "loud"),
         ("CAPAUTH_LOG_FORMAT", "xml"),
+        ("CAPAUTH_METRICS", "9464"),
+        ("CAPAUTH_METRICS", "localhost:9464"),
+        ("CAPAUTH_METRICS", "127.0.0.1:99999"),
         ("CAPAUTH_REQUEST_TIMEOUT", "0"),
         ("CAPAUTH_REQUEST_TIMEOUT", "301"),
         ("CAPAUTH_CONFIG", "/nowhere.toml"),

@@ -45,6 +45,7 @@ conformance! {
     an_administrators_revocation_is_final_and_told
     approving_lets_a_pending_identity_in
     granted_groups_are_sorted_and_taking_one_away_ends_tokens
+    attack_of_64_simultaneous_group_changes_one_is_lost
     an_erased_key_is_gone_and_may_come_back
     an_erased_revoked_key_may_not_come_back
     the_last_login_never_goes_backwards

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use capauth_store::Looked;
 use capauth_verifier::{Enrollment, MasterKey, Revocation, Stores};
 use helpers::{NOW, feed_after, fingerprint, new_key, note};
 
@@ -421,4 +422,50 @@ async fn the_master_key_can_be_replaced_and_everything_sealed_stays_good() {
     drop(replaced);
     assert_eq!(capauth_store::open(&url, Some(second)).await.unwrap().master_key.check_value(), secret);
     assert!(capauth_store::open(&url, Some(first)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_look_reads_what_is_there_and_leaves_it_alone() {
+    let place = Place::new();
+    let look = |key| async { capauth_store::look(&place.url(), key).await };
+    assert!(look(None).await.unwrap().is_none());
+    assert!(!place.file("").exists(), "nothing is made");
+
+    let stores = place.open().await;
+    let key = new_key(&stores, fingerprint(1));
+    stores.keys.enroll(&key, &note()).await.unwrap();
+    // Beside whoever has it open, and alone.
+    for alone in [false, true] {
+        if alone {
+            stores.keys.flush().await.unwrap();
+        }
+        let Some(Looked::Open(read)) = look(None).await.unwrap() else { panic!("it is there") };
+        assert!(read.keys.find(&key.fingerprint).await.unwrap().is_some());
+        assert!(read.keys.revoke(&key.fingerprint, &note()).await.is_err(), "it only reads");
+        assert!(stores.keys.find(&key.fingerprint).await.unwrap().unwrap().revoked.is_none());
+    }
+    drop(stores);
+    place.settled().await;
+    let before = place.content();
+    assert!(look(Some(MasterKey::generate().unwrap())).await.unwrap_err().to_string().contains("master key"));
+    assert!(matches!(look(None).await.unwrap(), Some(Looked::Open(_))));
+    assert_eq!(place.content(), before);
+}
+
+#[tokio::test]
+async fn a_program_beside_the_service_opens_only_what_is_there() {
+    let place = Place::new();
+    let open = || async { capauth_store::open_existing(&place.url(), None).await };
+    assert!(open().await.unwrap_err().to_string().contains("no database"));
+    assert!(!place.file("").exists(), "nothing is made");
+    let service = place.open().await;
+    let beside = open().await.unwrap();
+    let key = new_key(&service, fingerprint(1));
+    service.keys.enroll(&key, &note()).await.unwrap();
+    assert!(beside.keys.revoke(&key.fingerprint, &note()).await.unwrap());
+    assert!(service.keys.find(&key.fingerprint).await.unwrap().unwrap().revoked.is_some());
+    assert!(capauth_store::open_existing("memory:", None).await.is_err());
+    drop((service, beside));
+    place.meddle("UPDATE installation SET sealed_secret = NULL").await;
+    assert!(open().await.unwrap_err().to_string().contains("older version"));
 }

@@ -2,6 +2,16 @@
 
 use http::{HeaderMap, header};
 
+/// Whether the client follows what happens as it does: it names event streams, which nobody does by accident.
+pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/event-stream"));
+        named && quality(parts) > 0.0
+    })
+}
+
 /// Whether a person looks at the answer: `Accept` names HTML, and does not like JSON better. Programs ask for JSON, for
 /// anything (`*/*`) or say nothing.
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
@@ -52,6 +62,21 @@ mod tests {
             &["application/json;q=0.1", "text/html"],
         ] {
             assert!(asks(browser), "{browser:?}");
+        }
+    }
+
+    #[test]
+    fn streams_are_asked_for_by_name() {
+        let asks = |line: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::ACCEPT, line.parse().unwrap());
+            wants_events(&headers)
+        };
+        for events in ["text/event-stream", "application/json, TEXT/event-stream;q=0.5"] {
+            assert!(asks(events), "{events}");
+        }
+        for other in ["*/*", "text/*", "application/json", "text/event-stream;q=0", "text/event-streams"] {
+            assert!(!asks(other), "{other}");
         }
     }
 

@@ -31,6 +31,19 @@ pub(crate) fn json_text(text: String) -> Response<Body> {
     respond(StatusCode::OK, Some(JSON), text.into())
 }
 
+/// A stream of events (`text/event-stream`).
+pub(crate) fn events(body: Body) -> Response<Body> {
+    let mut response = respond(StatusCode::OK, Some("text/event-stream"), Bytes::new());
+    *response.body_mut() = body;
+    response
+}
+
+/// JSON that is written already.
+#[cfg(feature = "openapi")]
+pub(crate) fn json_bytes(bytes: Bytes) -> Response<Body> {
+    respond(StatusCode::OK, Some(JSON), bytes)
+}
+
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     respond(status, None, Bytes::new())
 }

@@ -16,9 +16,24 @@ pub struct Mount(pub String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
+/// Instead of [`Peer`], where the other end is a process on this machine, connected by a Unix socket: it has no address,
+/// and says whose request it hands on only where that was configured
+/// ([`LocalConfig::trusted_unix_peers`](crate::LocalConfig::trusted_unix_peers)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnixPeer;
+
 /// The URI as it arrived, before a framework took a mount point off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginalUri(pub Uri);
+
+/// Somebody has opened a span for this request: the endpoints open none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traced;
+
+/// The request's `Origin` is one whose pages may call the protocol's endpoints: whoever answers CORS preflights has looked.
+/// A form from any other origin than the own ones is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdmittedOrigin;
 
 /// How a framework's own note of it is found: see [`OriginalUri::found_by`]. A fact about the program, and no state.
 static FINDER: OnceLock<fn(&Extensions) -> Option<&Uri>> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! Reading and writing the one cookie of ours.
+//! Reading and writing cookies of ours.
 
 use http::{HeaderMap, HeaderValue, header};
 

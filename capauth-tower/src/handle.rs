@@ -10,9 +10,11 @@ use capauth_verifier::{AuthError, LocalVerifier, Secret, Timestamp, Verifier};
 #[cfg(feature = "remote")]
 use crate::config::RemoteConfig;
 use crate::config::{Front, LocalConfig};
+use crate::counts;
 use crate::endpoints::Endpoints;
 use crate::group::Rule;
 use crate::layer::{RequireLayer, RoutesLayer};
+use crate::streams::Streams;
 
 /// CapAuth in one application: cheap to clone, safe to share.
 #[derive(Clone)]
@@ -22,6 +24,9 @@ pub(crate) struct Inner {
     deciding: Deciding,
     pub(crate) front: Front,
     pub(crate) admin_token: Option<Secret>,
+    pub(crate) streams: Streams,
+    #[cfg(feature = "openapi")]
+    pub(crate) description: std::sync::OnceLock<Option<crate::openapi::Description>>,
 }
 
 /// Who decides.
@@ -74,7 +79,15 @@ impl CapAuth {
     }
 
     pub(crate) fn new(deciding: Deciding, front: Front, admin_token: Option<Secret>) -> Self {
-        Self(Arc::new(Inner { deciding, front, admin_token }))
+        counts::begin();
+        Self(Arc::new(Inner {
+            deciding,
+            front,
+            admin_token,
+            streams: Streams::new(),
+            #[cfg(feature = "openapi")]
+            description: std::sync::OnceLock::new(),
+        }))
     }
 
     /// The login endpoints of an application, under `/auth/capauth`.
@@ -153,11 +166,18 @@ impl CapAuth {
         notices
     }
 
+    /// Ends every answer that is still being streamed, and lets no other begin: somebody who watches a login would keep a
+    /// connection for two minutes. Call it when the server begins to stop.
+    pub fn end_streams(&self) {
+        self.0.streams.end();
+    }
+
     /// Writes what waits to be written. Call it once the server has answered its last request.
     ///
     /// # Errors
     /// A store is gone.
     pub async fn close(&self) -> Result<(), AuthError> {
+        self.end_streams();
         self.verifier().close().await
     }
 

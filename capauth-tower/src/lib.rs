@@ -20,8 +20,9 @@
 //!
 //! - Order matters in [`tower`'s `ServiceBuilder`][builder]: the login endpoints stand outside of whatever demands a
 //!   login, and CORS outside of both, since a preflight carries no credentials.
-//! - The adapter puts the peer's address into the request's extensions as [`Peer`]; without it all clients share one
-//!   limit.
+//! - The adapter puts the peer's address into the request's extensions as [`Peer`]; without it nothing is limited.
+//! - Call [`CapAuth::end_streams`] when the server begins to stop: whoever follows a login from another device would hold
+//!   a connection for up to two minutes.
 //! - Call [`CapAuth::close`] at shutdown, after the last request: some writes are batched.
 //!
 //! [builder]: https://docs.rs/tower/latest/tower/builder/struct.ServiceBuilder.html
@@ -55,12 +56,20 @@
 //! # }
 //! ```
 //!
+//! # Metrics and spans
+//!
+//! Logins, challenges, refusals and caches are counted through the [`metrics`] facade: install a recorder before
+//! [`CapAuth`] is built. Each request to an endpoint runs in a span of the target `capauth::request`, with method, route,
+//! and at its end status and kind of refusal; whoever has a span of their own puts [`Traced`] into the request's
+//! extensions. Neither holds anything of a person.
+//!
 //! # Features
 //!
 //! | name | what it does | default |
 //! |---|---|---|
 //! | `sqlite` | `LocalConfig::store`, keys in an SQLite file | yes |
 //! | `remote` | [`CapAuth::remote`], keys at a central service | yes |
+//! | `openapi` | an OpenAPI description of the service's endpoints, and a page that shows it | |
 //! | `crypto-rust` | OpenPGP in pure Rust | yes |
 //! | `crypto-openssl` | OpenPGP on OpenSSL, instead | |
 //! | `crypto-nettle` | OpenPGP on Nettle, instead | |
@@ -71,23 +80,34 @@ mod body;
 mod config;
 mod context;
 mod cookie;
+mod counts;
 mod credentials;
 mod decide;
+mod device;
 mod endpoints;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod handle;
 mod layer;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod origin;
 mod proxies;
+mod qr_image;
 mod redirect;
 mod refuse;
 mod session;
+mod streams;
+mod trace;
 
 pub use body::Body;
 pub use config::LocalConfig;
 #[cfg(feature = "remote")]
 pub use config::RemoteConfig;
-pub use context::{Mount, OriginalUri, Peer};
+pub use context::{AdmittedOrigin, Mount, OriginalUri, Peer, Traced, UnixPeer};
+pub use counts::count_refusal;
 pub use decide::DECIDING_HEADERS;
 pub use endpoints::{Endpoints, Part, Route};
 pub use group::{Group, Rule, is_group_name};
@@ -96,13 +116,14 @@ pub use layer::{Auth, AuthLayer, BoxFuture, Require, RequireLayer, Routes, Route
 pub use proxies::{IpRange, IpRangeError};
 pub use redirect::safe_redirect;
 pub use refuse::{Refused, refuse};
+pub use trace::method_name;
 
 pub use capauth_protocol::{Fingerprint, OidcClaims};
 #[cfg(feature = "remote")]
 pub use capauth_verifier::RemoteVerifier;
 pub use capauth_verifier::{
     AuthError, AuthErrorKind, Authenticated, Clock, ConfigError, EnrollmentMode, LocalVerifier, ManualClock,
-    MasterKey, Secret, ServiceEntry, Session, Stores, SystemClock, Timestamp, Verifier,
+    MasterKey, RateLimits, Secret, ServiceEntry, Session, Stores, SystemClock, Timestamp, Verifier,
 };
 
 /// What errors of a foreign body or service are turned into.

@@ -16,6 +16,11 @@ impl Origins {
         Self(origins.filter(|origin| *origin != "null").cloned().collect())
     }
 
+    /// The first: the base URL.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.0.first().map(String::as_str)
+    }
+
     /// Refuses a request that may change something and that a page of ours did not send.
     ///
     /// A request without our cookie is only looked at on the login paths, and there passes when it says nothing of
@@ -40,14 +45,24 @@ impl Origins {
             (None, Some(site)) => site == b"same-origin",
             (None, None) => !has_cookie,
         };
-        if ours {
-            return Ok(());
-        }
-        Err(AuthError::with_words(
-            AuthErrorKind::Forbidden,
-            "This request does not come from a page of this site.",
-        ))
+        if ours { Ok(()) } else { Err(foreign()) }
     }
+
+    /// Refuses a form that a page of another site sent, whatever its path: any page can have a browser send one, without
+    /// a cookie too, and what it does would count against whoever looks at that page.
+    pub(crate) fn check_form(&self, headers: &HeaderMap) -> Result<(), AuthError> {
+        let passes = match (only(headers, header::ORIGIN), only(headers, "sec-fetch-site")) {
+            (Some(origin), _) => self.0.iter().any(|own| own.as_bytes() == origin),
+            (None, Some(site)) => site == b"same-origin",
+            // No browser.
+            (None, None) => true,
+        };
+        if passes { Ok(()) } else { Err(foreign()) }
+    }
+}
+
+fn foreign() -> AuthError {
+    AuthError::with_words(AuthErrorKind::Forbidden, "This request does not come from a page of this site.")
 }
 
 /// The value of a header; of one that is there several times, a value that matches nothing.
@@ -97,6 +112,32 @@ mod tests {
         }
         for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
             assert!(passes(&method, "/anything", true, &[("origin", "https://evil.example")]));
+        }
+    }
+
+    #[test]
+    fn attack_form_of_a_foreign_page_without_a_cookie() {
+        let own = ["https://app.example.com".to_owned(), "null".to_owned()];
+        let passes = |headers: &[(&'static str, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().unwrap());
+            }
+            Origins::new(own.iter()).check_form(&map).is_ok()
+        };
+        for bad in [
+            &[("origin", "https://evil.example")][..],
+            &[("origin", "null")],
+            &[("origin", "https://app.example.com"), ("origin", "https://evil.example")],
+            &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+        ] {
+            assert!(!passes(bad), "{bad:?}");
+        }
+        for good in [&[][..], &[("origin", "https://app.example.com")], &[("sec-fetch-site", "same-origin")]]
+        {
+            assert!(passes(good), "{good:?}");
         }
     }
 

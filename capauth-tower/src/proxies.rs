@@ -3,11 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use http::request::Parts;
 
-use crate::context::Peer;
+use crate::context::{Peer, UnixPeer};
 
 /// Hops looked at in `X-Forwarded-For`, from the right. No real chain is longer.
 const MAX_HOPS: usize = 32;
@@ -94,38 +95,76 @@ impl fmt::Display for IpRangeError {
 impl std::error::Error for IpRangeError {}
 
 /// The proxies whose word about the client's address is taken.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct TrustedProxies(Vec<IpRange>);
+#[derive(Debug, Default)]
+pub(crate) struct TrustedProxies {
+    ranges: Vec<IpRange>,
+    /// Whether a peer at the other end of a Unix socket is one.
+    unix: bool,
+    /// Whether it was said that one is missing.
+    warned: AtomicBool,
+}
 
 impl TrustedProxies {
-    pub(crate) fn new(ranges: Vec<IpRange>) -> Self {
-        Self(ranges)
+    pub(crate) fn new(ranges: Vec<IpRange>, unix: bool) -> Self {
+        Self { ranges, unix, warned: AtomicBool::new(false) }
     }
 
     /// The client's address: the peer, or behind trusted proxies the first address in `X-Forwarded-For`, from the
-    /// right, that is none of theirs.
+    /// right, that is none of theirs. A peer without an address has one only by the word of a trusted proxy.
     pub(crate) fn client(&self, parts: &Parts) -> Option<IpAddr> {
-        let Peer(peer) = parts.extensions.get::<Peer>()?;
-        Some(self.walk(peer.to_canonical(), &parts.headers))
+        match parts.extensions.get::<Peer>() {
+            Some(Peer(peer)) => {
+                let peer = peer.to_canonical();
+                let unnamed = is_of_this_place(peer) && !self.trusts(peer);
+                if unnamed && parts.headers.contains_key("x-forwarded-for") {
+                    self.warn();
+                }
+                self.walk(Some(peer), &parts.headers)
+            }
+            None if self.unix && parts.extensions.get::<UnixPeer>().is_some() => {
+                self.walk(None, &parts.headers)
+            }
+            None => None,
+        }
     }
 
-    fn walk(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// Goes left from the peer; `None` is one that is trusted and has no address.
+    fn walk(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let mut client = peer;
         let lines = headers.get_all("x-forwarded-for").iter().rev();
         let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         for hop in hops.take(MAX_HOPS) {
-            if !self.trusts(client) {
+            if client.is_some_and(|client| !self.trusts(client)) {
                 break;
             }
             // What a trusted proxy wrote and we do not understand ends the walk: nothing left of it is its word.
             let Some(address) = std::str::from_utf8(hop).ok().and_then(address) else { break };
-            client = address;
+            client = Some(address);
         }
         client
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|range| range.contains(address))
+        self.ranges.iter().any(|range| range.contains(address))
+    }
+
+    /// Says once that a proxy stands in front which nobody named.
+    fn warn(&self) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "capauth::limits",
+                "a proxy on this machine or network hands requests on that nobody named, so all people look like one and \
+                 share one limit: name it in CAPAUTH_TRUSTED_PROXIES, or with .trusted_proxies(…)"
+            );
+        }
+    }
+}
+
+/// Whether an address is this machine's, or a private network's: where proxies are.
+fn is_of_this_place(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
 
@@ -142,13 +181,42 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
-        let proxies = TrustedProxies::new(trusted.iter().map(|range| range.parse().unwrap()).collect());
-        let mut headers = HeaderMap::new();
+    fn parts(forwarded: &[&str]) -> Parts {
+        let mut request = http::Request::builder();
         for line in forwarded {
-            headers.append("x-forwarded-for", line.parse().unwrap());
+            request = request.header("x-forwarded-for", *line);
         }
-        proxies.walk(peer.parse().unwrap(), &headers).to_string()
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn proxies(trusted: &[&str], unix: bool) -> TrustedProxies {
+        TrustedProxies::new(trusted.iter().map(|range| range.parse().unwrap()).collect(), unix)
+    }
+
+    fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
+        let mut parts = parts(forwarded);
+        parts.extensions.insert(Peer(peer.parse().unwrap()));
+        // Whether Unix peers are trusted says nothing of peers with an address.
+        let clients = [false, true].map(|unix| proxies(trusted, unix).client(&parts).unwrap().to_string());
+        assert_eq!(clients[0], clients[1]);
+        clients[0].clone()
+    }
+
+    #[test]
+    fn attack_a_unix_peer_names_an_address_only_where_that_was_configured() {
+        let client = |trusted: &[&str], unix, forwarded: &[&str]| {
+            let mut parts = parts(forwarded);
+            parts.extensions.insert(UnixPeer);
+            proxies(trusted, unix).client(&parts).map(|address| address.to_string())
+        };
+        assert_eq!(client(&["0.0.0.0/0"], false, &["203.0.113.9"]), None);
+        assert_eq!(client(&[], true, &["127.0.0.1, 203.0.113.9"]).as_deref(), Some("203.0.113.9"));
+        let behind = ["203.0.113.9, 10.0.0.7"];
+        assert_eq!(client(&["10.0.0.0/8"], true, &behind).as_deref(), Some("203.0.113.9"));
+        assert_eq!(client(&[], true, &["203.0.113.9, unknown"]), None);
+        assert_eq!(client(&[], true, &[]), None);
+        // Nothing is known of a peer that the transport says nothing of.
+        assert_eq!(proxies(&["0.0.0.0/0"], true).client(&parts(&["203.0.113.9"])), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::answer;
 use crate::body::Body;
+use crate::counts;
 
 /// The answer to a request that is refused: status, JSON and headers.
 ///
@@ -19,7 +20,8 @@ pub fn refuse(error: &AuthError) -> Response<Body> {
     let code = kind.code();
     let refusal = if is_fault(code) { fault(error) } else { error.to_refusal() };
     tracing::debug!(target: "capauth::refusal", kind = kind.as_str(), "refused");
-    let mut response = told(refusal, None);
+    counts::refused(kind);
+    let mut response = told(refusal, None, error.seconds_to_wait());
     response.extensions_mut().insert(kind);
     response
 }
@@ -56,8 +58,8 @@ impl fmt::Display for Causes<'_> {
     }
 }
 
-/// Seconds after which another try may be worth it.
-const RETRY_AFTER: &str = "60";
+/// Seconds after which another try may be worth it, where nobody knows better.
+const RETRY_AFTER: u64 = 60;
 
 /// `ok: false` stands before the error where a login fails.
 #[derive(Serialize)]
@@ -68,7 +70,7 @@ struct Told {
     body: ErrorBody,
 }
 
-fn told(refusal: Refusal, ok: Option<bool>) -> Response<Body> {
+fn told(refusal: Refusal, ok: Option<bool>, seconds_to_wait: Option<u64>) -> Response<Body> {
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = answer::json(status, &Told { ok, body: refusal.into() });
     let headers = response.headers_mut();
@@ -77,7 +79,7 @@ fn told(refusal: Refusal, ok: Option<bool>) -> Response<Body> {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         StatusCode::TOO_MANY_REQUESTS => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            headers.insert(header::RETRY_AFTER, seconds_to_wait.unwrap_or(RETRY_AFTER).into());
         }
         _ => {}
     }
@@ -101,21 +103,27 @@ impl Failure {
     pub(crate) fn into_response(self) -> Response<Body> {
         match self {
             Self::Auth(error) => refuse(&error),
-            Self::Request(refusal) => told(refusal, None),
+            Self::Request(refusal) => {
+                counts::malformed(refusal.code);
+                told(refusal, None, None)
+            }
         }
     }
 
     /// The same for a failed login, whose answer says `ok: false`.
     pub(crate) fn into_login_response(self) -> Response<Body> {
-        let (refusal, kind) = match self {
-            Self::Auth(error) if is_fault(error.kind().code()) => (fault(&error), Some(error.kind())),
-            Self::Auth(error) => (error.to_refusal(), Some(error.kind())),
-            Self::Request(refusal) => (refusal, None),
+        let error = match self {
+            Self::Auth(error) => error,
+            Self::Request(refusal) => {
+                counts::malformed(refusal.code);
+                return told(refusal, Some(false), None);
+            }
         };
-        let mut response = told(refusal, Some(false));
-        if let Some(kind) = kind {
-            response.extensions_mut().insert(kind);
-        }
+        let kind = error.kind();
+        counts::refused(kind);
+        let refusal = if is_fault(kind.code()) { fault(&error) } else { error.to_refusal() };
+        let mut response = told(refusal, Some(false), error.seconds_to_wait());
+        response.extensions_mut().insert(kind);
         response
     }
 }
@@ -161,6 +169,7 @@ impl Refused {
             Err(_) => return Self::new(&AuthErrorKind::Unauthenticated.into()),
         };
         response.extensions_mut().insert(AuthErrorKind::Unauthenticated);
+        counts::refused(AuthErrorKind::Unauthenticated);
         Self(Box::new(response))
     }
 

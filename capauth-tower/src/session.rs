@@ -9,7 +9,7 @@ use crate::cookie::{self, Found};
 use crate::refuse::Failure;
 
 /// Its prefix makes browsers insist on TLS, this very host and the whole of it.
-const SECURE_NAME: &str = "__Host-capauth";
+pub(crate) const SECURE_NAME: &str = "__Host-capauth";
 /// Only read in the loopback mode, so that a cookie set without TLS is nothing to a server with it.
 const INSECURE_NAME: &str = "capauth-insecure";
 
@@ -110,6 +110,7 @@ mod tests {
             authenticated_at: verifier.now(),
             expires: verifier.now().plus(60),
             origin: None,
+            qr: false,
             shared_groups: None,
             token: None,
             claims: OidcClaims::new(fingerprint.to_string(), fingerprint),

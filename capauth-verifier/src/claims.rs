@@ -12,7 +12,7 @@ const MAX_EXTRA: usize = 16;
 const MAX_EXTRA_BYTES: usize = 256;
 
 /// `capauth_…` names that the server emits, or that an application could read as authority.
-const RESERVED: [&str; 15] = [
+const RESERVED: [&str; 16] = [
     "capauth_fingerprint",
     "capauth_service",
     "capauth_version",
@@ -28,6 +28,7 @@ const RESERVED: [&str; 15] = [
     "capauth_origin",
     "capauth_shared_groups",
     "capauth_session_until",
+    "capauth_qr",
 ];
 
 /// The claims that [`map`] knows, in the names that clients assert.

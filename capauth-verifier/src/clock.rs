@@ -1,10 +1,13 @@
 //! What time it is: handed in, never reached for.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 /// A point in time in whole seconds since 1970-01-01T00:00:00Z.
 ///
@@ -63,6 +66,7 @@ impl fmt::Debug for Timestamp {
 }
 
 /// What time it is.
+#[async_trait]
 pub trait Clock: Send + Sync + 'static {
     /// The present time.
     fn now(&self) -> SystemTime;
@@ -70,6 +74,17 @@ pub trait Clock: Send + Sync + 'static {
     /// The present time in whole seconds.
     fn timestamp(&self) -> Timestamp {
         self.now().into()
+    }
+
+    /// Waits until it is this time. Needs a Tokio runtime; may be dropped at any moment.
+    async fn wait_until(&self, time: Timestamp) {
+        let time = SystemTime::from(time);
+        while let Ok(left) = time.duration_since(self.now()) {
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
     }
 }
 
@@ -85,22 +100,27 @@ impl Clock for SystemClock {
 
 /// A clock that stands still until it is told to move: for tests.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    millis: AtomicU64,
+    moved: Notify,
+}
 
 impl ManualClock {
     /// A clock that shows `time`, in milliseconds' precision.
     pub fn at(time: SystemTime) -> Self {
-        Self(AtomicU64::new(millis(time)))
+        Self { millis: AtomicU64::new(millis(time)), moved: Notify::new() }
     }
 
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX / 2), Ordering::SeqCst);
+        self.millis.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX / 2), Ordering::SeqCst);
+        self.moved.notify_waiters();
     }
 
     /// Sets the clock, backwards too.
     pub fn set(&self, time: SystemTime) {
-        self.0.store(millis(time), Ordering::SeqCst);
+        self.millis.store(millis(time), Ordering::SeqCst);
+        self.moved.notify_waiters();
     }
 }
 
@@ -108,9 +128,23 @@ fn millis(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX / 2))
 }
 
+#[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.0.load(Ordering::SeqCst))
+        UNIX_EPOCH + Duration::from_millis(self.millis.load(Ordering::SeqCst))
+    }
+
+    /// Until somebody moves it so far.
+    async fn wait_until(&self, time: Timestamp) {
+        loop {
+            // Listening before looking: a move in between is heard.
+            let mut moved = pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if self.now() >= time.into() {
+                return;
+            }
+            moved.await;
+        }
     }
 }
 
@@ -129,5 +163,18 @@ mod tests {
         let clock = ManualClock::at(UNIX_EPOCH + Duration::from_secs(10));
         clock.advance(Duration::from_secs(5));
         assert_eq!(clock.timestamp(), Timestamp::from_unix(15));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_manual_clock_waits_until_it_is_moved_so_far() {
+        let clock = ManualClock::at(UNIX_EPOCH);
+        let waiting = clock.wait_until(Timestamp::from_unix(10));
+        let moving = async {
+            clock.advance(Duration::from_secs(9));
+            tokio::task::yield_now().await;
+            clock.advance(Duration::from_secs(1));
+        };
+        tokio::join!(waiting, moving);
+        SystemClock.wait_until(Timestamp::from_unix(10)).await;
     }
 }

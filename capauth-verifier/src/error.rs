@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use capauth_protocol::{ErrorCode, Refusal};
 
@@ -55,6 +56,8 @@ impl From<StoreError> for ConfigError {
 pub struct AuthError {
     kind: AuthErrorKind,
     detail: Option<Cow<'static, str>>,
+    /// Seconds after which another try may be worth it.
+    retry_after: Option<u64>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -67,7 +70,7 @@ macro_rules! kinds {
 
         impl AuthErrorKind {
             /// Every kind there is, in the order in which they are written down.
-            const ALL: &'static [Self] = &[$(Self::$kind,)*];
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
             /// What it is on the wire. Total: a new kind does not compile without its code.
             pub const fn code(self) -> ErrorCode {
@@ -112,6 +115,8 @@ kinds! {
     InvalidNonceSignature => InvalidNonceSignature, "The signature over the challenge does not verify.";
     /// The claims' signature is missing or does not verify.
     InvalidClaimsSignature => InvalidClaimsSignature, "The signature over the claims is missing or does not verify.";
+    /// Not the code that the other device shows.
+    InvalidCode => InvalidCode, "This is not the code that the other device shows.";
     /// Not a token, or one that is no longer good.
     InvalidToken => InvalidToken, "The access token is not valid, or no longer. Sign in again.";
     /// No credentials at all.
@@ -151,18 +156,31 @@ impl AuthErrorKind {
 impl AuthError {
     /// An error of this kind, told in its usual words.
     pub const fn new(kind: AuthErrorKind) -> Self {
-        Self { kind, detail: None, source: None }
+        Self { kind, detail: None, retry_after: None, source: None }
     }
 
     /// An error of this kind with better words for the person. They go out on the wire: nothing that came from
-    /// outside may stand in them.
+    /// outside may stand in them, unless its every character was looked at.
     pub fn with_words(kind: AuthErrorKind, words: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: Some(words.into()), source: None }
+        Self { kind, detail: Some(words.into()), retry_after: None, source: None }
     }
 
     /// An error with a cause that only the log sees.
     pub fn because(kind: AuthErrorKind, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { kind, detail: None, source: Some(source.into()) }
+        Self { kind, detail: None, retry_after: None, source: Some(source.into()) }
+    }
+
+    /// The same, which says when another try may be worth it: in whole seconds, rounded up, at least one.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after = Some(seconds.max(1));
+        self
+    }
+
+    /// Seconds after which another try may be worth it, where that is known: the `Retry-After` of the answer.
+    pub const fn seconds_to_wait(&self) -> Option<u64> {
+        self.retry_after
     }
 
     /// What kind of error this is.
@@ -213,6 +231,16 @@ mod tests {
         for kind in AuthErrorKind::ALL {
             assert_eq!(AuthErrorKind::of_code(kind.code()).map(AuthErrorKind::code), Some(kind.code()));
         }
+    }
+
+    #[test]
+    fn the_time_to_wait_is_whole_seconds_and_never_none() {
+        let wait = |millis| {
+            let error = AuthError::new(AuthErrorKind::TooManyRequests);
+            error.retry_after(Duration::from_millis(millis)).seconds_to_wait()
+        };
+        assert_eq!([0, 1, 1000, 1001].map(wait), [Some(1), Some(1), Some(1), Some(2)]);
+        assert_eq!(AuthError::new(AuthErrorKind::TooManyRequests).seconds_to_wait(), None);
     }
 
     #[test]

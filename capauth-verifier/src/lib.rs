@@ -29,6 +29,12 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Metrics
+//!
+//! Logins, challenges, refusals by a store and what caches had are counted through the [`metrics`] facade, by names that
+//! begin with `capauth_`. Install a recorder before a verifier is built: its handles are looked up then. No label holds
+//! anything that came with a request.
+//!
 //! # Features
 //!
 //! Sequoia takes exactly one OpenPGP backend per build.
@@ -43,12 +49,18 @@
 
 mod claims;
 mod clock;
+mod counts;
 mod email;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod limits;
 mod local;
 pub mod memory;
 pub mod openpgp;
 mod origins;
+mod qr;
 #[cfg(feature = "remote")]
 mod remote;
 mod secret;
@@ -65,8 +77,10 @@ pub use email::{
     WebKeyDirectory, WebKeyDirectoryBuilder,
 };
 pub use error::{AuthError, AuthErrorKind, ConfigError};
-pub use local::{Administration, EnrollmentMode, LocalBuilder, LocalVerifier, ServiceEntry};
+pub use limits::{Attempt, DeviceId, Limits, Meter, RateLimits};
+pub use local::{Administration, EnrollmentMode, LocalBuilder, LocalVerifier, ServiceEntry, StoreHealth};
 pub use origins::service_origins;
+pub use qr::{QrAnswered, QrChallenge, QrStatus};
 #[cfg(feature = "remote")]
 pub use remote::{RemoteBuilder, RemoteVerifier};
 pub use secret::{MasterKey, MasterKeyError, OpenError, Sealer, Secret, Unwrapped};
@@ -74,7 +88,8 @@ pub use stores::{
     Actor, AddressPrefix, Admission, Advance, AuditEntry, AuditEvent, AuditName, AuditPage, Challenge,
     ChallengeStore, Changed, EnrolledKey, Enrollment, FingerprintPrefix, HashOf, Identity, Installation,
     KeyFacts, KeyPurpose, KeyQuery, KeyRole, KeyStore, Link, MAX_LINKED, NewCode, NewFamily, NewKey, Note,
-    Places, REFRESH_GRACE, ROTATION_DOUBT, Revocation, RevocationPage, RevokedBy, Rotation, SessionEntry,
-    SessionStore, StoreError, StoreResult, StoredTokenKey, Stores, TokenStore, Unlink,
+    Places, QrEnd, QrLogin, QrRow, QrState, QrStore, REFRESH_GRACE, ROTATION_DOUBT, Revocation,
+    RevocationPage, RevokedBy, Rotation, SessionEntry, SessionStore, StoreError, StoreResult, StoredTokenKey,
+    Stores, TokenStore, Unlink,
 };
 pub use verifier::{Audience, Authenticated, Caller, Login, Session, Verifier};

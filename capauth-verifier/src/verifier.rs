@@ -5,13 +5,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use capauth_protocol::request::{ChallengeRequest, VerifyRequest};
+use capauth_protocol::request::{
+    ChallengeRequest, QrChallengeRequest, QrDecision, QrVerifyRequest, VerifyRequest,
+};
 use capauth_protocol::response::{ChallengeResponse, VerifyResponse};
-use capauth_protocol::{Fingerprint, OidcClaims};
+use capauth_protocol::{Fingerprint, Nonce, OidcClaims};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::error::AuthError;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::limits::DeviceId;
+use crate::qr::{QrAnswered, QrChallenge, QrStatus};
 use crate::secret::Secret;
 
 /// Who asks, as far as the transport knows.
@@ -19,8 +23,13 @@ use crate::secret::Secret;
 pub struct Caller {
     /// The peer's address, after trusted proxies.
     pub address: Option<IpAddr>,
+    /// The browser that asks, if it has signed in before: the limits then count it alone.
+    pub device: Option<DeviceId>,
     /// The request's `Host`, with or without port.
     pub host: Option<String>,
+    /// The service that hands this on and says the rest, on its credential's word. What it says counts among its own
+    /// people alone.
+    pub application: Option<Arc<str>>,
 }
 
 /// For which services a token may have been made.
@@ -55,6 +64,9 @@ pub struct Session {
     /// The web origin the person signed for (V2), if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// Whether another device signed (a QR login): such a session never administers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub qr: bool,
     /// The groups the person chose to share; `None` shares all that are granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_groups: Option<Vec<String>>,
@@ -199,6 +211,10 @@ pub struct Login {
     pub who: Authenticated,
 }
 
+fn no_qr() -> AuthError {
+    AuthError::with_words(AuthErrorKind::NotFound, "Logins from another device are not offered here.")
+}
+
 /// Decides who someone is: here ([`LocalVerifier`](crate::LocalVerifier)), or by asking a central service.
 #[async_trait]
 pub trait Verifier: Send + Sync + 'static {
@@ -238,6 +254,65 @@ pub trait Verifier: Send + Sync + 'static {
     /// # Errors
     /// A store is gone.
     async fn end(&self, session: &Session) -> Result<(), AuthError>;
+
+    /// Makes a login that another device is to sign. None are made unless the verifier says otherwise.
+    ///
+    /// # Errors
+    /// The service or origin is not ours, or a store is gone.
+    async fn qr_challenge(
+        &self,
+        _request: &QrChallengeRequest,
+        _caller: &Caller,
+    ) -> Result<QrChallenge, AuthError> {
+        Err(no_qr())
+    }
+
+    /// Judges what the other device answers: with the code the login is done, without it somebody has to confirm it.
+    ///
+    /// # Errors
+    /// Everything that can be wrong with an answer; a wrong code, which counts; another answer waits already.
+    async fn qr_verify(
+        &self,
+        _nonce: &Nonce,
+        _request: &QrVerifyRequest,
+        _caller: &Caller,
+    ) -> Result<QrAnswered, AuthError> {
+        Err(no_qr())
+    }
+
+    /// Says where such a login stands, to whoever holds its poll token. With `fetch`, what it yielded is handed out, once.
+    ///
+    /// # Errors
+    /// [`AuthErrorKind::InvalidNonce`] for an unknown one and for another token alike; a store is gone.
+    async fn qr_status(
+        &self,
+        _nonce: &Nonce,
+        _poll_token: &str,
+        _fetch: bool,
+    ) -> Result<QrStatus, AuthError> {
+        Err(no_qr())
+    }
+
+    /// Says yes or no to the answer that waits, for whoever holds the poll token.
+    ///
+    /// # Errors
+    /// As [`qr_status`](Self::qr_status); no answer of that key waits; the key is not let in.
+    async fn qr_decide(
+        &self,
+        _nonce: &Nonce,
+        _poll_token: &str,
+        _decision: &QrDecision,
+    ) -> Result<QrStatus, AuthError> {
+        Err(no_qr())
+    }
+
+    /// Waits until the login may stand elsewhere than was `told`: ask again then. May be dropped at any moment.
+    ///
+    /// # Errors
+    /// As [`qr_status`](Self::qr_status).
+    async fn qr_changed(&self, _nonce: &Nonce, _poll_token: &str, _told: &QrStatus) -> Result<(), AuthError> {
+        Err(no_qr())
+    }
 
     /// Writes what waits to be written. Call at shutdown.
     ///

@@ -170,9 +170,10 @@ impl Challenge {
 
     /// The text to sign.
     pub fn payload(&self) -> String {
-        let (version, origin) = match self.get("origin") {
-            "" => (1, String::new()),
-            origin => (2, format!("origin={origin}\n")),
+        // The Python service knows no origins.
+        let (version, origin) = match self.0["origin"].as_str() {
+            None | Some("") => (1, String::new()),
+            Some(origin) => (2, format!("origin={origin}\n")),
         };
         format!(
             "CAPAUTH_NONCE_V{version}\nnonce={}\nclient_nonce={}\n{origin}timestamp={}\nservice={}\nexpires={}",

@@ -8,6 +8,7 @@
     reason = "a harness of tests fails at once and loudly"
 )]
 
+pub mod book;
 pub mod foreign;
 pub mod gpg;
 pub mod http;
@@ -15,6 +16,7 @@ pub mod keys;
 pub mod life;
 pub mod login;
 pub mod process;
+pub mod scrape;
 pub mod sequoia;
 pub mod service;
 pub mod signer;

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-/// What the service prints once it answers; the URL follows at once.
-const READY: &str = "listening on http://";
+/// What the service prints once it answers; the URL follows at once: `http://…`, `https://…` or `unix:/…`.
+const READY: &str = "listening on ";
 
 /// How long a start may take before the test gives up. A start takes a fraction of a second; a machine that builds
 /// and tests at once may need more.
@@ -98,6 +98,8 @@ impl Service {
             .env("CAPAUTH_DB_PATH", database_in(folder.path()))
             // A test asks nobody outside of this machine, unless it says so.
             .env("CAPAUTH_WKD", "false")
+            // All of a test comes from one address.
+            .env("CAPAUTH_NO_RATE_LIMITS", "true")
             .envs(settings.iter().copied())
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -126,19 +128,33 @@ impl Service {
         }
     }
 
-    /// Where it listens: `http://127.0.0.1:40123`.
+    /// Where it listens first: `http://127.0.0.1:40123`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// The address without scheme: `127.0.0.1:40123`.
     pub fn address(&self) -> &str {
-        self.url.trim_start_matches("http://")
+        self.url.split_once("://").map_or(&self.url, |(_, address)| address)
     }
 
     /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port in the URL")
+    }
+
+    /// Where it shows its metrics, `http://127.0.0.1:40124`: it has to be started with `CAPAUTH_METRICS`.
+    pub fn metrics_url(&self) -> String {
+        let begun = std::time::Instant::now();
+        loop {
+            // The rest of what it prints arrives after the line that says where it listens.
+            let output = self.output();
+            if let Some((before, _)) = output.split_once("/metrics\n") {
+                return before.rsplit(' ').next().unwrap_or_default().to_owned();
+            }
+            assert!(begun.elapsed() < START_LIMIT, "it shows no metrics; it said:\n{output}");
+            std::thread::yield_now();
+        }
     }
 
     /// The folder it runs in, which outlives it while somebody holds it.
@@ -230,10 +246,10 @@ fn copy(mut from: impl BufRead + Send + 'static, to: PathBuf, tell: mpsc::Sender
 }
 
 fn ready_url(line: &str) -> Option<String> {
-    let address = line.split(READY).nth(1)?;
-    let end =
-        address.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c))).unwrap_or(address.len());
-    Some(format!("http://{}", &address[..end]))
+    let url = line.split(READY).nth(1)?;
+    let end = url.find(|c: char| !c.is_ascii_graphic()).unwrap_or(url.len());
+    let url = &url[..end];
+    ["http://", "https://", "unix:"].iter().any(|scheme| url.starts_with(scheme)).then(|| url.to_owned())
 }
 
 /// Sends a process a signal, by the name that `kill` knows it under.

@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use capauth_tests::foreign::sqlite;
 use capauth_tests::gpg::Gpg;
 use capauth_tests::http::{Client, SignIn, send, try_send};
+use capauth_tests::scrape::{METRICS, Scrape};
 use capauth_tests::sequoia::Key;
 use capauth_tests::service::{ADMIN_TOKEN, Service};
 use serde_json::{Value, json};
@@ -270,11 +271,20 @@ async fn nothing_stays(log: &str) {
         ("CAPAUTH_WKD", "true"),
         ("CAPAUTH_AUDIT_FILE", audit.to_str().unwrap()),
         ("CAPAUTH_AUDIT_NETWORK", "true"),
+        METRICS,
     ];
     let service = Service::start_in(&folder, &settings);
     let database = service.database();
     let keys: Vec<_> = (0..100).map(|number| Key::ed25519(&format!("{USER_ID} {number}"))).collect();
     live(&service, &keys, &Gpg::new()).await;
+    // What is collected of it is kept by others: it is searched as the log is, and for more.
+    let shown = Scrape::of(&service).await;
+    assert!(shown.get("capauth_logins_total", &[("how", "enrolment")]) > 100.0, "{}", shown.text);
+    fs::write(folder.path().join("metrics.txt"), &shown.text).unwrap();
+    for key in &keys {
+        assert_eq!(position(shown.text.as_bytes(), key.fingerprint.as_bytes()), None);
+    }
+    assert!(!shown.text.contains("127.0.0") && !shown.text.contains("example.org"), "{}", shown.text);
     service.kill9();
     search(folder.path(), "after kill -9");
 

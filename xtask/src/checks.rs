@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::run::{Failure, Outcome, cargo, output_of, root, short, step, target_dir};
+use crate::run::{Failure, Outcome, cargo, output_of, root, short, step, succeeds, target_dir};
 use crate::setup;
 
 /// Sets of features that must compile by themselves: the package, and its features without the defaults.
@@ -62,6 +62,7 @@ pub(crate) fn lint() -> Outcome {
     // Without --all, which would look at the crates above once more.
     step("rustfmt of the examples", &mut in_examples("fmt --check"))?;
     step("clippy of the examples", &mut in_examples("clippy --workspace --locked -- -D warnings"))?;
+    of_the_fuzzer()?;
     step("rustdoc", cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
     for (package, features) in ALONE {
         let mut check = cargo("check --locked --no-default-features");
@@ -72,6 +73,21 @@ pub(crate) fn lint() -> Outcome {
     }
     backends()?;
     features_of_the_examples()
+}
+
+/// The form of the engine's workspace, and whether its lock file knows what the workspace above asks for. It is not
+/// built: what it runs is the library `capauth-fuzz`, which the steps before look at.
+fn of_the_fuzzer() -> Outcome {
+    let in_fuzzer = |args: &str| {
+        let mut cargo = cargo(args);
+        cargo.current_dir(root().join("fuzz/libfuzzer"));
+        cargo
+    };
+    step("rustfmt of the fuzzer", &mut in_fuzzer("fmt --check"))?;
+    if succeeds(&mut in_fuzzer("metadata --locked --format-version 1")) {
+        return Ok(());
+    }
+    Err(Failure::new("fuzz/libfuzzer/Cargo.lock is behind: run `cargo update --workspace` in fuzz/libfuzzer"))
 }
 
 /// Whether the examples ask for the features that the workspace above turns on: else all that stands on such a crate is
@@ -131,7 +147,8 @@ type Part = (&'static str, fn() -> Outcome);
 
 /// The whole, with the time of each part.
 pub(crate) fn ci() -> Outcome {
-    let parts: [Part; 3] = [("lint", lint), ("deny", deny), ("test", || test(&[]))];
+    let parts: [Part; 4] =
+        [("lint", lint), ("deny", deny), ("book", crate::book::build), ("test", || test(&[]))];
     let mut times = Vec::new();
     for (name, part) in parts {
         let started = Instant::now();

@@ -4,7 +4,9 @@
 //! step that fails with a line that says what to do about it.
 #![expect(clippy::print_stderr, reason = "progress lines are half of what this program is for")]
 
+mod book;
 mod checks;
+mod fuzz;
 mod measure;
 mod run;
 mod setup;
@@ -57,6 +59,25 @@ enum Chore {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Build the book of docs/ into target/book, and check that it has no warning and no dead link.
+    Book,
+    /// Look for inputs that break a property: libFuzzer over the targets of fuzz/, each for a bounded time.
+    ///
+    /// One line for each: executions, code reached, inputs that matter. It stops at a finding, with the command that
+    /// shows it again. The test run replays what is kept, without libFuzzer.
+    Fuzz {
+        /// One target; all of them when there is none.
+        target: Option<String>,
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Take a few of the inputs that reach something new into fuzz/corpus.
+        #[arg(long)]
+        minimise: bool,
+        /// Run this one input through the target, and nothing else.
+        #[arg(long, value_name = "FILE")]
+        input: Option<std::path::PathBuf>,
+    },
     /// Sign in against a release build for a long time and watch its memory.
     Soak {
         /// Options of the measuring program; `--help` after `--` lists them.
@@ -83,6 +104,10 @@ fn main() -> ExitCode {
         Chore::Ci => checks::ci(),
         Chore::Bench { what: Bench::Login, args } => measure::run("login", &args),
         Chore::Bench { what: Bench::Guard, args } => measure::run("guard", &args),
+        Chore::Book => book::build(),
+        Chore::Fuzz { target, seconds, minimise, input } => {
+            fuzz::run(&fuzz::Wish { target: target.as_deref(), seconds, minimise, input: input.as_deref() })
+        }
         Chore::Soak { args } => measure::run("soak", &args),
     };
     match outcome {

@@ -11,17 +11,24 @@ pub(crate) fn for_everything() -> Outcome {
     for_tests()?;
     for_lint()?;
     for_deny()?;
+    for_book()?;
     eprintln!("Ready.");
     Ok(())
 }
 
-/// What the suites need: a runner, gpg, OpenPGP.js, the Python client.
+/// What the suites need: a runner, gpg, a terminal, OpenPGP.js, the Python client.
 pub(crate) fn for_tests() -> Outcome {
     if !succeeds(&mut cargo("nextest --version")) {
         install_tool("cargo-nextest", &["--no-default-features", "--features", "default-no-update"])?;
     }
     if !succeeds(program("gpg").arg("--version")) {
         apt(&["gnupg"])?;
+    }
+    // A terminal for the commands that ask, and something that shows their manual pages.
+    for (tool, package) in [("script", "bsdutils"), ("groff", "groff-base")] {
+        if !succeeds(program(tool).arg("--version")) {
+            apt(&[package])?;
+        }
     }
     node_modules()?;
     python_venv()
@@ -42,6 +49,15 @@ pub(crate) fn for_lint() -> Outcome {
 /// What the check of the dependencies needs.
 pub(crate) fn for_deny() -> Outcome {
     if succeeds(&mut cargo("deny --version")) { Ok(()) } else { install_tool("cargo-deny", &[]) }
+}
+
+/// What the book is built with.
+pub(crate) fn for_book() -> Outcome {
+    if succeeds(program("mdbook").arg("--version")) {
+        return Ok(());
+    }
+    // Without its server and its search: neither is used here.
+    install_tool("mdbook", &["--no-default-features"])
 }
 
 /// Where the suites look for what setup installed for them; without these variables, in the same places.

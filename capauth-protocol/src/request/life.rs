@@ -8,6 +8,8 @@ use crate::limits::{
     MAX_CODE_SECONDS, MAX_EMAIL, MAX_NONCE_TEXT, MAX_PUBLIC_KEY_TEXT, MAX_REFRESH_TOKEN, MAX_SIGNATURE,
     MAX_TIME, MAX_USER_NAME,
 };
+#[cfg(feature = "openapi")]
+use crate::openapi as wire;
 use crate::{ErrorCode, Fingerprint, Json, Nonce, Refusal};
 
 /// A value, and how the client spelled it: what is signed has the client's spelling.
@@ -33,20 +35,28 @@ fn nonce(members: &mut Members) -> Result<AsSent<Nonce>, Refusal> {
 
 /// The body of `POST /rotate`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RotateRequest {
     /// Of a challenge for the old key.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::NonceText))]
     pub nonce: AsSent<Nonce>,
     /// The key that goes.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::FingerprintText, rename = "old_fingerprint"))]
     pub old: AsSent<Fingerprint>,
     /// The key that comes.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::FingerprintText, rename = "new_fingerprint"))]
     pub new: AsSent<Fingerprint>,
     /// Its armored certificate, exactly as sent: its hash is signed.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::CertificateText))]
     pub new_public_key: String,
     /// When both signed.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::SignedTime))]
     pub timestamp: String,
     /// The old key's armored signature.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::SignatureText))]
     pub rotation_signature: String,
     /// The new key's, over the same text.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::SignatureText))]
     pub new_signature: String,
 }
 
@@ -74,14 +84,19 @@ impl RotateRequest {
 
 /// The body of `POST /rotate/cancel`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RotationCancelRequest {
     /// Of a challenge for the old key.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::NonceText))]
     pub nonce: AsSent<Nonce>,
     /// The key that is to stay.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::FingerprintText, rename = "old_fingerprint"))]
     pub old: AsSent<Fingerprint>,
     /// When it was signed.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::SignedTime))]
     pub timestamp: String,
     /// Its armored signature, made by its primary key.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::SignatureText))]
     pub signature: String,
 }
 
@@ -105,20 +120,28 @@ impl RotationCancelRequest {
 
 /// The body of `POST /link`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LinkRequest {
     /// Of a challenge for the primary key.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::NonceText))]
     pub nonce: AsSent<Nonce>,
     /// The key whose identity it is.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::FingerprintText, rename = "primary_fingerprint"))]
     pub primary: AsSent<Fingerprint>,
     /// The key that joins it.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::FingerprintText, rename = "secondary_fingerprint"))]
     pub secondary: AsSent<Fingerprint>,
     /// When both signed.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::SignedTime))]
     pub timestamp: String,
     /// The primary key's armored signature.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::SignatureText))]
     pub primary_signature: String,
     /// The other key's, over the same text.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::SignatureText))]
     pub secondary_signature: String,
-    /// The other key's armored certificate; `None` when absent or empty.
+    /// The other key's armored certificate. Empty counts as absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::OptionalCertificateText>))]
     pub secondary_public_key: Option<String>,
 }
 
@@ -190,8 +213,10 @@ impl UnlinkRequest {
 
 /// The body of `PUT /keys/{fingerprint}/name`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UserNameRequest {
-    /// The account name; `None`, for null, takes it away.
+    /// The account name; null takes it away.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::UserName>, required = true))]
     pub user_name: Option<String>,
 }
 
@@ -229,8 +254,10 @@ pub fn is_user_name(name: &str) -> bool {
 
 /// The body of `PUT` and `DELETE /keys/{fingerprint}/email`.
 #[derive(Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EmailRequest {
     /// The address that an administrator vouches for, or no longer does.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::EmailText))]
     pub email: String,
 }
 
@@ -256,11 +283,14 @@ impl std::fmt::Debug for EmailRequest {
 
 /// The body of `POST /enrollment-codes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CodeRequest {
     /// The groups granted to whoever uses the code; none when absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::GroupNames>))]
     pub groups: Vec<String>,
     /// Seconds for which it can be used; a week when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::CodeSeconds>))]
     pub expires_in: Option<u64>,
 }
 
@@ -288,8 +318,10 @@ impl CodeRequest {
 
 /// The body of `POST /keys/enroll`: an administrator lets a key in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrollRequest {
     /// The armored certificate.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::CertificateText))]
     pub public_key: String,
 }
 

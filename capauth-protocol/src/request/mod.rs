@@ -5,6 +5,7 @@
 
 mod life;
 mod members;
+mod qr;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,23 +19,31 @@ pub use life::{
 };
 pub(crate) use members::has_control_characters;
 use members::{Members, Text};
+pub use qr::{QrChallengeRequest, QrDecision, QrVerifyRequest};
 
 use crate::limits::{
     MAX_CLAIMS_JSON, MAX_CLIENT_NONCE, MAX_ENROLLMENT_CODE, MAX_FINGERPRINT_TEXT, MAX_GROUP_NAME, MAX_GROUPS,
     MAX_JTI, MAX_NONCE_TEXT, MAX_ORIGIN, MAX_PUBLIC_KEY_TEXT, MAX_REDIRECT, MAX_SERVICE, MAX_SIGNATURE,
 };
+#[cfg(feature = "openapi")]
+use crate::openapi as wire;
 use crate::{ErrorCode, Fingerprint, Json, Nonce, Refusal, VERSION};
 
 /// The body of `POST /challenge`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChallengeRequest {
     /// Who wants to log in.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::FingerprintText))]
     pub fingerprint: Fingerprint,
     /// The client's own nonce, in base64. Whether it may be absent is for the endpoint to decide.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::ClientNonce>))]
     pub client_nonce: Option<String>,
     /// The service that the login is for; empty when absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::ServiceName>))]
     pub requested_service: String,
-    /// The page's origin, which asks for a payload of version 2; `None` when absent or empty.
+    /// The page's origin, which asks for a payload of version 2. Empty counts as absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::OriginText>))]
     pub origin: Option<String>,
 }
 
@@ -79,28 +88,40 @@ impl Serialize for ChallengeRequest {
 
 /// The body of `POST /verify`.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerifyRequest {
     /// Who logs in.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::FingerprintText))]
     pub fingerprint: Fingerprint,
     /// The fingerprint in the client's spelling, which is what stands in the payload of the claims.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub fingerprint_as_sent: String,
     /// Which challenge is answered.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::NonceText))]
     pub nonce: Nonce,
     /// The nonce in the client's spelling.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub nonce_as_sent: String,
     /// The armored signature over the payload of the challenge.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::SignatureText))]
     pub nonce_signature: String,
-    /// What the person asserts: an object, and `None` when absent, null or empty.
+    /// What the person asserts. An empty object counts as absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::ClaimsObject>))]
     pub claims: Option<Json>,
     /// The armored signature over the claims; empty when absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::OptionalSignatureText>))]
     pub claims_signature: String,
-    /// The armored certificate, to enrol it or to bring it up to date; `None` when absent or empty.
+    /// The armored certificate, to enrol it or to bring it up to date. Empty counts as absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::OptionalCertificateText>))]
     pub public_key: Option<String>,
-    /// What lets a new key enrol; `None` when absent or empty.
+    /// What lets a new key enrol. Empty counts as absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::EnrollmentCodeText>))]
     pub enrollment_code: Option<String>,
     /// Whether a refresh token is asked for; false when absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<bool>))]
     pub refresh: bool,
-    /// The path to return to; `None` when absent or empty. It is not yet checked to be a path.
+    /// The path to return to. Empty counts as absent, and it is not yet checked to be a path.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<wire::RedirectText>))]
     pub redirect: Option<String>,
 }
 
@@ -129,9 +150,12 @@ impl VerifyRequest {
     /// [`ErrorCode::PayloadTooLarge`], [`ErrorCode::InvalidRequest`], [`ErrorCode::UnsupportedVersion`],
     /// [`ErrorCode::InvalidFingerprint`], [`ErrorCode::InvalidNonce`].
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let mut members = Members::parse(body)?;
+        Self::read(&mut Members::parse(body)?)
+    }
+
+    fn read(members: &mut Members) -> Result<Self, Refusal> {
         members.version()?;
-        let (fingerprint, fingerprint_as_sent) = fingerprint(&mut members)?;
+        let (fingerprint, fingerprint_as_sent) = fingerprint(members)?;
         let nonce_as_sent = members.required("nonce", MAX_NONCE_TEXT, Text::Line)?;
         let nonce = nonce_as_sent.parse().map_err(|_| {
             Refusal::new(ErrorCode::InvalidNonce, "ask for a new challenge and sign that one")
@@ -142,7 +166,7 @@ impl VerifyRequest {
             nonce,
             nonce_as_sent,
             nonce_signature: members.required("nonce_signature", MAX_SIGNATURE, Text::Armor)?,
-            claims: claims(&mut members)?,
+            claims: claims(members)?,
             claims_signature: members
                 .text("claims_signature", MAX_SIGNATURE, Text::Armor)?
                 .unwrap_or_default(),
@@ -164,9 +188,8 @@ impl fmt::Debug for VerifyRequest {
     }
 }
 
-impl Serialize for VerifyRequest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+impl VerifyRequest {
+    fn entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry("capauth_version", VERSION)?;
         map.serialize_entry("fingerprint", &self.fingerprint_as_sent)?;
         map.serialize_entry("nonce", &self.nonce_as_sent)?;
@@ -174,21 +197,30 @@ impl Serialize for VerifyRequest {
         if let Some(claims) = &self.claims {
             map.serialize_entry("claims", claims)?;
         }
-        entry(&mut map, "claims_signature", Some(&self.claims_signature))?;
-        entry(&mut map, "public_key", self.public_key.as_deref())?;
-        entry(&mut map, "enrollment_code", self.enrollment_code.as_deref())?;
+        entry(map, "claims_signature", Some(&self.claims_signature))?;
+        entry(map, "public_key", self.public_key.as_deref())?;
+        entry(map, "enrollment_code", self.enrollment_code.as_deref())?;
         if self.refresh {
             map.serialize_entry("refresh", &true)?;
         }
-        entry(&mut map, "redirect", self.redirect.as_deref())?;
+        entry(map, "redirect", self.redirect.as_deref())
+    }
+}
+
+impl Serialize for VerifyRequest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.entries(&mut map)?;
         map.end()
     }
 }
 
 /// A body that names a key, such as those of an administrator's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FingerprintRequest {
     /// The key.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::FingerprintText))]
     pub fingerprint: Fingerprint,
 }
 
@@ -207,10 +239,12 @@ impl FingerprintRequest {
 
 /// The body of `POST /revoke`: ends one token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RevokeRequest {
     /// The token's `jti`.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::Jti))]
     pub jti: String,
-    /// When the token, or a session that was made of it, ends by itself, in seconds since 1970. `None`: as late as
+    /// When the token, or a session that was made of it, ends by itself, in seconds since 1970. Absent: as late as
     /// any that the server makes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
@@ -232,8 +266,10 @@ impl RevokeRequest {
 
 /// The body of `PUT /keys/{fingerprint}/groups`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GroupsRequest {
     /// All groups that the key is to have, in the order sent, none twice; it may be empty.
+    #[cfg_attr(feature = "openapi", schema(value_type = wire::GroupNames))]
     pub groups: Vec<String>,
 }
 

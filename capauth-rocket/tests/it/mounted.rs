@@ -186,7 +186,7 @@ async fn our_cookie_stands_beside_the_applications() {
     let mut names: Vec<_> =
         login.all("set-cookie").iter().map(|cookie| cookie.split('=').next().unwrap().to_owned()).collect();
     names.sort();
-    assert_eq!(names, ["__Host-capauth", "visits"]);
+    assert_eq!(names, ["__Host-capauth", "__Host-capauth-device", "visits"]);
     // Rocket drops an application's cookies where a catcher answers; the one that clears a session stays.
     let stale = [("cookie", "__Host-capauth=c3RhbGU"), ("origin", ORIGIN)];
     let refused = client.send("POST", "/visit", &stale, "").await;

@@ -83,6 +83,15 @@ impl KeyStore for Watched<Arc<dyn KeyStore>> {
     ) -> StoreResult<bool> {
         self.store.set_groups(fingerprint, groups, note).await
     }
+    async fn replace_groups(
+        &self,
+        fingerprint: &Fingerprint,
+        known: &[String],
+        groups: &[String],
+        note: &Note,
+    ) -> StoreResult<Changed> {
+        self.store.replace_groups(fingerprint, known, groups, note).await
+    }
     async fn set_user_name(
         &self,
         fingerprint: &Fingerprint,
@@ -135,6 +144,10 @@ impl KeyStore for Watched<Arc<dyn KeyStore>> {
     async fn audit(&self, after: u64, limit: u32) -> StoreResult<AuditPage> {
         self.store.audit(after, limit).await
     }
+    async fn has_code(&self, hash: &[u8; 32], now: Timestamp) -> StoreResult<bool> {
+        self.store.has_code(hash, now).await
+    }
+
     async fn use_code(&self, fingerprint: &Fingerprint, hash: &[u8; 32], note: &Note) -> StoreResult<bool> {
         self.store.use_code(fingerprint, hash, note).await
     }

@@ -2,55 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::Args;
 
-/// What `--help` says after the options.
-const AFTER: &str = "\
-Settings:
-  Each is also an environment variable (in brackets) and a key of the TOML file (the variable's
-  name in lower case, without CAPAUTH_). Flags win over variables, variables over the file, the
-  file over the defaults. A variable that is set to nothing counts as not set. Lists are separated
-  by commas; in the file they may be arrays.
-
-Secrets:
-  Not taken as flags: everybody on the machine could read them in the list of processes. Give each
-  as a variable, in the TOML file, or in a file of its own.
-  CAPAUTH_ADMIN_TOKEN, --admin-token-file      the bearer token of administrators
-  CAPAUTH_JWT_SECRET, --jwt-secret-file        makes access tokens HS256, under a shared secret
-  CAPAUTH_MASTER_KEY, --master-key-file        32 bytes in base64 or hex; when not given, it lies
-                                               in a file that is made beside the database
-  CAPAUTH_MASTER_KEY_OLD, --master-key-old-file  the master key that this one replaces, for one start
-  CAPAUTH_SERVER_KEY_ARMOR, --server-key-file  the private OpenPGP key that signs challenges
-  CAPAUTH_SERVER_KEY_PASSPHRASE, --server-key-passphrase-file  its passphrase
-
-Try it on this machine, then see http://localhost:8420/health:
-  capauth-service --insecure-http --db-path ./keys.db
-
-In the world, behind a proxy that speaks TLS:
-  export CAPAUTH_ADMIN_TOKEN=$(openssl rand -hex 32)
-  capauth-service --service-id auth.example.com --trusted-proxies 127.0.0.1
-
-SIGTERM or SIGINT end it once the requests at hand are answered; a second one at once.";
-
-/// The CapAuth service: people and programs sign in with an OpenPGP key.
-///
-/// It answers the CapAuth protocol under /capauth/v1 over plain HTTP. Put a proxy that speaks TLS in front of it.
-#[derive(Debug, Parser)]
-#[command(name = "capauth-service", version, after_help = AFTER, max_term_width = 104)]
-pub(super) struct Flags {
+/// The settings that say where the data is and what opens it, as flags.
+#[derive(Debug, Default, Args)]
+pub(crate) struct DataFlags {
     /// Read settings from this TOML file [CAPAUTH_CONFIG]
     #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-
-    /// The name that people sign in to, a host name [CAPAUTH_SERVICE_ID, default: capauth.local]
-    #[arg(long, value_name = "NAME", help_heading = "Identity")]
-    service_id: Option<String>,
-    /// Where it is reached from outside [CAPAUTH_BASE_URL, default: https://{SERVICE_ID}]
-    #[arg(long, value_name = "URL", help_heading = "Identity")]
-    base_url: Option<String>,
-    /// Other services it makes challenges for: name, or name=origin|origin [CAPAUTH_SERVICES]
-    #[arg(long, value_name = "LIST", help_heading = "Identity")]
-    services: Option<String>,
+    config: Option<PathBuf>,
 
     /// The database file [CAPAUTH_DB_PATH, default: ~/.capauth/service/keys.db]
     #[arg(long, value_name = "FILE", help_heading = "Data")]
@@ -64,6 +23,75 @@ pub(super) struct Flags {
     /// A file with the master key that this one replaces [CAPAUTH_MASTER_KEY_OLD_FILE]
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     master_key_old_file: Option<String>,
+}
+
+/// What flags say, whichever of them a command takes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Given {
+    /// The file to read settings from.
+    pub(super) file: Option<PathBuf>,
+    /// Settings by their keys; a later one replaces an earlier one.
+    pub(super) settings: Vec<(&'static str, String)>,
+}
+
+impl Given {
+    /// A file to read settings from, and those settings that were said.
+    pub(crate) fn new(
+        file: Option<PathBuf>,
+        settings: impl IntoIterator<Item = (&'static str, Option<String>)>,
+    ) -> Self {
+        let said = settings.into_iter().filter_map(|(key, value)| value.map(|value| (key, value)));
+        Self { file, settings: said.collect() }
+    }
+
+    /// These, and flags that stand further on in the command line.
+    pub(crate) fn then(mut self, later: impl Into<Self>) -> Self {
+        let later = later.into();
+        self.file = later.file.or(self.file);
+        self.settings.extend(later.settings);
+        self
+    }
+}
+
+impl From<DataFlags> for Given {
+    fn from(flags: DataFlags) -> Self {
+        let settings = [
+            ("db_path", flags.db_path),
+            ("database_url", flags.database_url),
+            ("master_key_file", flags.master_key_file),
+            ("master_key_old_file", flags.master_key_old_file),
+        ];
+        Self::new(flags.config, settings)
+    }
+}
+
+impl From<Flags> for Given {
+    fn from(mut flags: Flags) -> Self {
+        let mut given = Self::from(std::mem::take(&mut flags.data));
+        given.settings.extend(flags.into_settings());
+        given
+    }
+}
+
+/// Every setting, as flags.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    data: DataFlags,
+
+    /// The name that people sign in to, a host name [CAPAUTH_SERVICE_ID, default: capauth.local]
+    #[arg(long, value_name = "NAME", help_heading = "Identity")]
+    service_id: Option<String>,
+    /// Where it is reached from outside [CAPAUTH_BASE_URL, default: https://{SERVICE_ID}]
+    #[arg(long, value_name = "URL", help_heading = "Identity")]
+    base_url: Option<String>,
+    /// Web origins whose pages sign people in here, besides the base URL [CAPAUTH_ORIGINS, default:
+    /// https://{SERVICE_ID}]
+    #[arg(long, value_name = "LIST", help_heading = "Identity")]
+    origins: Option<String>,
+    /// Other services it makes challenges for: name, or name=origin|origin [CAPAUTH_SERVICES]
+    #[arg(long, value_name = "LIST", help_heading = "Identity")]
+    services: Option<String>,
 
     /// New keys wait for an administrator [CAPAUTH_REQUIRE_APPROVAL, default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may sign in")]
@@ -78,6 +106,9 @@ pub(super) struct Flags {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may sign in")]
     require_v2: Option<String>,
 
+    /// Let people sign in with another device that scans a QR code [CAPAUTH_QR, default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may sign in")]
+    qr: Option<String>,
     /// Keep strangers from finding out who is enrolled [CAPAUTH_PRIVATE_MEMBERSHIP, default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may sign in")]
     private_membership: Option<String>,
@@ -130,10 +161,19 @@ pub(super) struct Flags {
     /// The port to listen on, 0 for any [CAPAUTH_PORT, default: 8420]
     #[arg(long, value_name = "PORT", help_heading = "Network")]
     port: Option<String>,
+    /// Listen at this Unix socket, for one's own user alone; instead of the port, unless that is set [CAPAUTH_SOCKET]
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    socket: Option<String>,
+    /// Speak TLS with the certificate chain in this PEM file, read again when it changes [CAPAUTH_TLS_CERT]
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    tls_cert: Option<String>,
+    /// The PEM file with its private key [CAPAUTH_TLS_KEY]
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    tls_key: Option<String>,
     /// Let browsers on this machine sign in over plain http [CAPAUTH_INSECURE_HTTP, default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Network")]
     insecure_http: Option<String>,
-    /// Proxies whose X-Forwarded-For is believed: addresses or ranges [CAPAUTH_TRUSTED_PROXIES]
+    /// Proxies whose X-Forwarded-For is believed: addresses, ranges, unix for the socket [CAPAUTH_TRUSTED_PROXIES]
     #[arg(long, value_name = "LIST", help_heading = "Network")]
     trusted_proxies: Option<String>,
     /// Web origins whose pages may call the protocol's endpoints, without cookies [CAPAUTH_CORS_ORIGINS]
@@ -143,6 +183,28 @@ pub(super) struct Flags {
     #[arg(long, value_name = "SECONDS", help_heading = "Network")]
     request_timeout: Option<String>,
 
+    /// Let everybody try as often as they like: for tests and measurements [CAPAUTH_NO_RATE_LIMITS, default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Limits")]
+    no_rate_limits: Option<String>,
+    /// Challenges a minute for one fingerprint from one address [CAPAUTH_CHALLENGES_PER_MINUTE, default: 10]
+    #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
+    challenges_per_minute: Option<String>,
+    /// What is refused a minute for one fingerprint from one address [CAPAUTH_FAILURES_PER_MINUTE, default: 5]
+    #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
+    failures_per_minute: Option<String>,
+    /// Challenges a minute from one address [CAPAUTH_CHALLENGES_PER_ADDRESS, default: 300]
+    #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
+    challenges_per_address: Option<String>,
+    /// What is refused a minute from one address [CAPAUTH_FAILURES_PER_ADDRESS, default: 60]
+    #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
+    failures_per_address: Option<String>,
+    /// New keys an hour from one address [CAPAUTH_ENROLLMENTS_PER_HOUR, default: 20]
+    #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
+    enrollments_per_hour: Option<String>,
+
+    /// Where to show metrics and readiness: an address of its own with a port, 0 for any [CAPAUTH_METRICS, default: off]
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Metrics")]
+    metrics: Option<String>,
     /// What to log: error, warn, info, debug, or a filter by target [CAPAUTH_LOG, default: info]
     #[arg(long, value_name = "FILTER", help_heading = "Log")]
     log: Option<String>,
@@ -152,20 +214,18 @@ pub(super) struct Flags {
 }
 
 impl Flags {
-    /// The settings among the flags, by their keys.
-    pub(super) fn into_settings(self) -> impl Iterator<Item = (&'static str, String)> {
+    /// The settings among the flags, by their keys; those of [`DataFlags`] apart.
+    fn into_settings(self) -> impl Iterator<Item = (&'static str, String)> {
         [
             ("service_id", self.service_id),
             ("base_url", self.base_url),
+            ("origins", self.origins),
             ("services", self.services),
-            ("db_path", self.db_path),
-            ("database_url", self.database_url),
-            ("master_key_file", self.master_key_file),
-            ("master_key_old_file", self.master_key_old_file),
             ("require_approval", self.require_approval),
             ("enrollment", self.enrollment),
             ("groups", self.groups),
             ("require_v2", self.require_v2),
+            ("qr", self.qr),
             ("private_membership", self.private_membership),
             ("pending_lifetime", self.pending_lifetime),
             ("rotation_delay", self.rotation_delay),
@@ -175,6 +235,12 @@ impl Flags {
             ("refresh_lifetime", self.refresh_lifetime),
             ("audit_file", self.audit_file),
             ("audit_network", self.audit_network),
+            ("no_rate_limits", self.no_rate_limits),
+            ("challenges_per_minute", self.challenges_per_minute),
+            ("failures_per_minute", self.failures_per_minute),
+            ("challenges_per_address", self.challenges_per_address),
+            ("failures_per_address", self.failures_per_address),
+            ("enrollments_per_hour", self.enrollments_per_hour),
             ("admin_token_file", self.admin_token_file),
             ("admin_fingerprints", self.admin_fingerprints),
             ("server_key_file", self.server_key_file),
@@ -182,10 +248,14 @@ impl Flags {
             ("jwt_secret_file", self.jwt_secret_file),
             ("host", self.host),
             ("port", self.port),
+            ("socket", self.socket),
+            ("tls_cert", self.tls_cert),
+            ("tls_key", self.tls_key),
             ("insecure_http", self.insecure_http),
             ("trusted_proxies", self.trusted_proxies),
             ("cors_origins", self.cors_origins),
             ("request_timeout", self.request_timeout),
+            ("metrics", self.metrics),
             ("log", self.log),
             ("log_format", self.log_format),
         ]
@@ -196,13 +266,11 @@ impl Flags {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn every_setting_can_be_said_as_a_flag_unless_it_is_a_secret() {
-        let command = Flags::command();
+        let command = Flags::augment_args(clap::Command::new("settings"));
         command.clone().debug_assert();
         for key in super::super::layers::KEYS {
             assert!(command.get_arguments().any(|arg| arg.get_id() == key), "{key}");

@@ -9,12 +9,13 @@ use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 
 use super::ConfigError;
-use super::flags::Flags;
+use super::flags::Given;
 
 /// Settings that are no secrets.
 pub(super) const KEYS: &[&str] = &[
     "service_id",
     "base_url",
+    "origins",
     "services",
     "db_path",
     "database_url",
@@ -22,6 +23,7 @@ pub(super) const KEYS: &[&str] = &[
     "enrollment",
     "groups",
     "require_v2",
+    "qr",
     "private_membership",
     "pending_lifetime",
     "rotation_delay",
@@ -31,13 +33,23 @@ pub(super) const KEYS: &[&str] = &[
     "wkd",
     "audit_file",
     "audit_network",
+    "no_rate_limits",
+    "challenges_per_minute",
+    "failures_per_minute",
+    "challenges_per_address",
+    "failures_per_address",
+    "enrollments_per_hour",
     "admin_fingerprints",
     "host",
     "port",
+    "socket",
+    "tls_cert",
+    "tls_key",
     "insecure_http",
     "trusted_proxies",
     "cors_origins",
     "request_timeout",
+    "metrics",
     "log",
     "log_format",
 ];
@@ -112,11 +124,10 @@ pub(super) struct Layers {
 
 impl Layers {
     pub(super) fn gather(
-        mut flags: Flags,
+        given: Given,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let (mut environment, mut unknown_variables, mut file) =
-            (Dict::new(), Vec::new(), flags.config.take());
+        let (mut environment, mut unknown_variables, mut file) = (Dict::new(), Vec::new(), given.file);
         for (name, value) in variables {
             let Some(key) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
             let key = key.to_ascii_lowercase();
@@ -140,9 +151,22 @@ impl Layers {
         if let Some(path) = &file {
             figment = figment.merge(read_file(path)?);
         }
-        let flags = flags.into_settings().map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
+        let flags =
+            given.settings.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
         figment = figment.merge(Layer::new(ENVIRONMENT, environment)?).merge(Layer::new(FLAGS, flags)?);
         Ok(Self { figment, unknown_variables, file })
+    }
+
+    /// Everything that was said, in the order of the settings.
+    pub(super) fn said(&self) -> Vec<Setting> {
+        let plain = KEYS.iter().map(|key| (*key, false));
+        let secrets = SECRETS.iter().map(|(key, _)| (*key, true));
+        let said = plain.chain(secrets).filter_map(|(key, is_secret)| {
+            let (value, place) = self.get(key)?;
+            let value = if is_secret { hidden(&value) } else { shown(&value) };
+            Some(Setting { key, place, value: value.replace(char::is_control, " ") })
+        });
+        said.collect()
     }
 
     /// A setting's value and how a person finds it.
@@ -156,6 +180,41 @@ impl Layers {
             _ => key,
         };
         Some((value, spell(&layer, written)))
+    }
+}
+
+/// A setting that somebody made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// Its key in the file.
+    pub(crate) key: &'static str,
+    /// As whoever made it wrote its name, and where.
+    pub(crate) place: String,
+    /// Its value; of a secret, only that it is set.
+    pub(crate) value: String,
+}
+
+/// A value for people. What a table holds besides names and origins may be a credential.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_, items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
+        Value::Dict(_, table) => {
+            let part = |key: &str| table.get(key).map(shown).unwrap_or_default();
+            let secret = table.keys().any(|key| key.starts_with("credential"));
+            let credential = if secret { " (credential set)" } else { "" };
+            match (part("name"), part("origins").replace(", ", "|")) {
+                (name, origins) if origins.is_empty() => format!("{name}{credential}"),
+                (name, origins) => format!("{name}={origins}{credential}"),
+            }
+        }
+        single => super::values::text(single).unwrap_or_default(),
+    }
+}
+
+fn hidden(value: &Value) -> String {
+    match value.as_dict().and_then(|table| table.get("file")).map(shown) {
+        Some(file) => format!("set, in {file}"),
+        None => "set".to_owned(),
     }
 }
 

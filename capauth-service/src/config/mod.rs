@@ -3,22 +3,29 @@
 mod flags;
 mod layers;
 mod life;
+mod limits;
+mod listen;
+mod observe;
+mod services;
 mod values;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use capauth_tower::{EnrollmentMode, Fingerprint, IpRange, MasterKey, Secret, ServiceEntry};
-use clap::Parser as _;
+use capauth_tower::{EnrollmentMode, Fingerprint, IpRange, MasterKey, RateLimits, Secret, ServiceEntry};
 use figment::value::Value;
 
-use self::flags::Flags;
+pub(crate) use self::flags::{DataFlags, Flags, Given};
 use self::layers::Layers;
+pub(crate) use self::layers::Setting;
 pub use self::life::Life;
+pub use self::listen::Listen;
+pub use self::observe::Observe;
+use crate::listen::Address;
 
 /// A setting that makes no sense. One line that names the setting and where it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +75,112 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where settings come from: flags and variables, and the file that one of them may name.
+#[derive(Clone)]
+pub struct Sources {
+    given: Given,
+    variables: Vec<(OsString, OsString)>,
+}
+
+impl Sources {
+    pub(crate) fn new(given: Given, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self { given, variables: variables.into_iter().collect() }
+    }
+
+    /// These, and flags that stand further on in the command line.
+    pub(crate) fn and(self, later: impl Into<Given>) -> Self {
+        Self { given: self.given.then(later), ..self }
+    }
+
+    fn layers(&self) -> Result<Layers, ConfigError> {
+        Layers::gather(self.given.clone(), self.variables.iter().cloned())
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        self.variable("HOME").map(PathBuf::from)
+    }
+
+    /// A variable, whether it is a setting or not.
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsString> {
+        self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Everything, for what starts or judges the service.
+    ///
+    /// # Errors
+    /// A setting that makes no sense.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let handed_over = listen::handed_over(&self.variables)?;
+        Config::read(&self.layers()?, self.home().as_deref(), handed_over)
+    }
+
+    /// Where the data is and what opens it: for commands that work on the database beside the service. Other settings
+    /// are not looked at, so that a mistake in one of them stops nobody from revoking a key.
+    ///
+    /// # Errors
+    /// One of these settings makes no sense.
+    pub fn data(&self) -> Result<Data, ConfigError> {
+        let layers = self.layers()?;
+        let (database_url, database_file) = database(&layers, self.home().as_deref())?;
+        Ok(Data { database_url, database_file, master_key: master_key(&layers)? })
+    }
+}
+
+impl Sources {
+    /// Every setting that somebody made, whether it makes sense or not.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has what is no setting.
+    pub(crate) fn said(&self) -> Result<Vec<Setting>, ConfigError> {
+        Ok(self.layers()?.said())
+    }
+
+    /// The name that people sign in to.
+    ///
+    /// # Errors
+    /// It makes no sense.
+    pub(crate) fn service_id(&self) -> Result<String, ConfigError> {
+        service_id(&self.layers()?)
+    }
+
+    /// The key that signs challenges, if there is one, and its passphrase.
+    ///
+    /// # Errors
+    /// One of these settings makes no sense.
+    pub(crate) fn signing_key(&self) -> Result<Option<(Secret, Option<Secret>)>, ConfigError> {
+        let layers = self.layers()?;
+        let Some(armor) = secret(&layers, "server_key_armor")? else { return Ok(None) };
+        Ok(Some((armor, secret(&layers, "server_key_passphrase")?)))
+    }
+
+    /// The name that people sign in to, and the passphrase of the key that signs challenges.
+    ///
+    /// # Errors
+    /// One of these settings makes no sense.
+    pub(crate) fn server_key(&self) -> Result<(String, Option<Secret>), ConfigError> {
+        let layers = self.layers()?;
+        Ok((service_id(&layers)?, secret(&layers, "server_key_passphrase")?))
+    }
+}
+
+impl fmt::Debug for Sources {
+    /// Variables may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("given", &self.given).finish_non_exhaustive()
+    }
+}
+
+/// Where the data is, and what opens it.
+#[derive(Debug, Clone)]
+pub struct Data {
+    /// The database.
+    pub database_url: String,
+    /// Its file, unless it is none.
+    pub database_file: Option<PathBuf>,
+    /// The installation's secret; in the file beside the database when `None`.
+    pub master_key: Option<MasterKey>,
+}
+
 /// Everything the service needs to know before it starts. Printing it shows no secret.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -75,6 +188,8 @@ pub struct Config {
     pub service_id: String,
     /// Where it is reached from outside, if that was said.
     pub base_url: Option<String>,
+    /// Web origins whose pages sign people in, besides the base URL; `https://{service_id}` if there are none.
+    pub origins: Vec<String>,
     /// Other services it makes challenges for.
     pub services: Vec<ServiceEntry>,
     /// Where data is kept.
@@ -89,8 +204,12 @@ pub struct Config {
     pub asserted_groups: bool,
     /// Whether challenges without an origin are refused.
     pub require_v2: bool,
+    /// Whether people may sign in with another device.
+    pub qr: bool,
     /// What happens to identities over time.
     pub life: Life,
+    /// How much is let through from where.
+    pub rate_limits: RateLimits,
     /// The bearer token of administrators.
     pub admin_token: Option<Secret>,
     /// Keys whose holders administer.
@@ -105,6 +224,8 @@ pub struct Config {
     pub host: IpAddr,
     /// The port to listen on; 0 for any.
     pub port: u16,
+    /// How else it is reached.
+    pub listen: Listen,
     /// Whether browsers on this machine may sign in over plain http.
     pub insecure_http: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -113,6 +234,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// How long a request may take.
     pub request_timeout: Duration,
+    /// What is seen from outside of how it runs.
+    pub observe: Observe,
     /// The log's filter.
     pub log: String,
     /// The log's form.
@@ -134,14 +257,11 @@ impl Config {
         A: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
-        let variables: Vec<_> = variables.into_iter().collect();
-        let home = variables.iter().find(|(name, _)| name == "HOME").map(|(_, home)| PathBuf::from(home));
-        let flags = Flags::try_parse_from(arguments).map_err(LoadError::CommandLine)?;
-        let layers = Layers::gather(flags, variables)?;
-        Ok(Self::read(&layers, home.as_deref())?)
+        let line = crate::commands::CommandLine::parse(arguments).map_err(LoadError::CommandLine)?;
+        Ok(Sources::new(line.given(), variables).config()?)
     }
 
-    fn read(layers: &Layers, home: Option<&Path>) -> Result<Self, ConfigError> {
+    fn read(layers: &Layers, home: Option<&Path>, handed_over: usize) -> Result<Self, ConfigError> {
         let seconds = |text: &str| match text.parse() {
             Ok(seconds @ 1..=300) => Ok(Duration::from_secs(seconds)),
             _ => Err("is not a number of seconds from 1 to 300"),
@@ -157,18 +277,20 @@ impl Config {
             _ => Err("is neither granted nor asserted"),
         };
         let (database_url, database_file) = database(layers, home)?;
-        let config = Self {
-            service_id: one(layers, "service_id", values::service_name)?
-                .unwrap_or_else(|| "capauth.local".to_owned()),
+        let mut config = Self {
+            service_id: service_id(layers)?,
             base_url: one(layers, "base_url", values::origin)?,
-            services: services(layers)?,
+            origins: several(layers, "origins", values::login_origin)?,
+            services: services::read(layers)?,
             database_url,
             database_file,
             master_key: master_key(layers)?,
             enrollment: enrollment(layers)?,
             asserted_groups: one(layers, "groups", groups)?.unwrap_or(false),
             require_v2: one(layers, "require_v2", values::boolean)?.unwrap_or(false),
+            qr: one(layers, "qr", values::boolean)?.unwrap_or(true),
             life: Life::read(layers)?,
+            rate_limits: limits::read(layers)?,
             admin_token: secret(layers, "admin_token")?,
             admin_fingerprints: several(layers, "admin_fingerprints", |text| {
                 Fingerprint::from_str(text)
@@ -179,18 +301,18 @@ impl Config {
             jwt_secret: secret(layers, "jwt_secret")?,
             host: one(layers, "host", values::address)?.unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: one(layers, "port", values::port)?.unwrap_or(8420),
+            listen: Listen::read(layers, handed_over)?,
             insecure_http: one(layers, "insecure_http", values::boolean)?.unwrap_or(false),
-            trusted_proxies: several(layers, "trusted_proxies", |text| {
-                IpRange::from_str(text)
-                    .map_err(|_| "holds something that is no address and no range like 10.0.0.0/8")
-            })?,
+            trusted_proxies: listen::trusted_proxies(layers)?,
             cors_origins: several(layers, "cors_origins", values::origin)?,
             request_timeout: one(layers, "request_timeout", seconds)?.unwrap_or(Duration::from_secs(15)),
+            observe: Observe::read(layers)?,
             log: one(layers, "log", crate::logging::check_filter)?.unwrap_or_else(|| "info".to_owned()),
             log_format: one(layers, "log_format", log_format)?.unwrap_or(LogFormat::Text),
             notices: notices(layers),
         };
         config.check(layers)?;
+        config.notices.extend(config.listen.notices(layers));
         Ok(config)
     }
 
@@ -205,6 +327,10 @@ impl Config {
                 "insecure_http",
                 "is only for this machine: listen on 127.0.0.1 or ::1, or put TLS in front",
             );
+        }
+        self.listen.check(self, layers)?;
+        if self.services.iter().any(|service| service.name() == self.service_id) {
+            return at("services", "lists the service itself; its own origins stand in CAPAUTH_ORIGINS");
         }
         if self.server_key_passphrase.is_some() && self.server_key.is_none() {
             return at("server_key_passphrase", "is set, but there is no server key to open with it");
@@ -225,12 +351,18 @@ impl Config {
     /// Whether secrets that can be guessed are let pass with a notice: nobody else reaches the service, not even by a
     /// proxy on this machine.
     pub fn takes_weak_secrets(&self) -> bool {
-        self.listens_on_loopback() && self.trusted_proxies.is_empty()
+        self.listens_on_loopback() && self.trusted_proxies.is_empty() && !self.listen.trusts_unix
     }
 
-    /// Whether the service listens for this machine alone.
+    /// Where it listens by its own doing, with the port as it was set.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        self.listen.addresses(SocketAddr::new(self.host, self.port))
+    }
+
+    /// Whether the service listens for this machine alone: on a loopback address, or at a Unix socket that it makes for
+    /// its own user. Of sockets that a service manager opened nobody here knows who reaches them.
     pub fn listens_on_loopback(&self) -> bool {
-        self.host.to_canonical().is_loopback()
+        self.listen.handed_over == 0 && (!self.listen.tcp || self.host.to_canonical().is_loopback())
     }
 }
 
@@ -289,6 +421,11 @@ fn secret_parsed<T, E: fmt::Display>(
         .map_err(|wrong| ConfigError::at(&place, format_args!("does not fit: {wrong}")))
 }
 
+fn service_id(layers: &Layers) -> Result<String, ConfigError> {
+    let name = one(layers, "service_id", values::service_name)?;
+    Ok(name.unwrap_or_else(|| "capauth.local".to_owned()))
+}
+
 fn enrollment(layers: &Layers) -> Result<EnrollmentMode, ConfigError> {
     let approval = one(layers, "require_approval", values::boolean)?;
     let mode = one(layers, "enrollment", |text| match text {
@@ -335,53 +472,6 @@ fn database(layers: &Layers, home: Option<&Path>) -> Result<(String, Option<Path
         (None, _) => PathBuf::from(&path),
     };
     Ok((format!("sqlite://{}", file.display()), Some(file)))
-}
-
-/// Other services: `name` or `name=origin|origin` in a list, or tables in the file.
-fn services(layers: &Layers) -> Result<Vec<ServiceEntry>, ConfigError> {
-    let Some((value, place)) = layers.get("services") else { return Ok(Vec::new()) };
-    if let Value::Array(_, items) = &value
-        && items.iter().any(|item| matches!(item, Value::Dict(..)))
-    {
-        return items.iter().map(|item| service_table(item, &place)).collect();
-    }
-    several(layers, "services", |item| {
-        let (name, origins) = item.split_once('=').unwrap_or((item, ""));
-        let entry = ServiceEntry::new(values::service_name(name.trim())?);
-        let origins = origins.split('|').map(str::trim).filter(|origin| !origin.is_empty());
-        origins.map(values::origin).try_fold(entry, |entry, origin| Ok(entry.origin(origin?)))
-    })
-}
-
-fn service_table(item: &Value, place: &str) -> Result<ServiceEntry, ConfigError> {
-    let wrong = |wrong: &'static str| ConfigError::at(place, wrong);
-    let Value::Dict(_, table) = item else { return Err(wrong("mixes tables and texts")) };
-    if table.keys().any(|key| !matches!(key.as_str(), "name" | "origins" | "credential" | "credential_file"))
-    {
-        return Err(wrong("holds an unknown key; a service has name, origins, credential, credential_file"));
-    }
-    let name =
-        table.get("name").ok_or("has a service without a name").and_then(values::text).map_err(wrong)?;
-    let mut entry = ServiceEntry::new(values::service_name(&name).map_err(wrong)?);
-    if let Some(origins) = table.get("origins") {
-        for origin in values::list(origins).map_err(wrong)? {
-            entry = entry.origin(values::origin(&origin).map_err(wrong)?);
-        }
-    }
-    let credential = match (table.get("credential"), table.get("credential_file")) {
-        (Some(_), Some(_)) => {
-            return Err(wrong("has a service with both credential and credential_file; keep one"));
-        }
-        (Some(credential), None) => Some(credential.clone()),
-        (None, Some(file)) => {
-            Some(Value::from(std::collections::BTreeMap::from([("file".to_owned(), file.clone())])))
-        }
-        (None, None) => None,
-    };
-    Ok(match credential {
-        Some(credential) => entry.credential(values::secret(&credential, place)?),
-        None => entry,
-    })
 }
 
 /// What is odd about where settings come from.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use capauth_tower::Secret;
 use figment::value::Value;
@@ -82,21 +82,78 @@ pub(super) fn origin(text: &str) -> Result<String, &'static str> {
         "http" => 80,
         _ => return Err(WRONG),
     };
-    // The host of an IPv6 origin stands in brackets and holds colons of its own.
-    let host_ends = authority.rfind(']').unwrap_or(0);
-    let port = authority.get(host_ends..).and_then(|rest| rest.split_once(':')).map(|(_, port)| port);
-    let host =
-        authority.split(']').next().and_then(|host| host.strip_prefix('[')).or(authority.split(':').next());
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    let good_port =
-        port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
-    if host.is_none_or(str::is_empty) || !good_port || !authority.bytes().all(plain) {
+    let (host, port) = host_and_port(authority);
+    if !is_canonical_host(host) {
         return Err(WRONG);
     }
-    if port.is_some_and(|port| port.parse() == Ok(default_port)) {
-        return Err("names a port that goes without saying; browsers leave it out");
+    let Some(port) = port else { return Ok(lower) };
+    match port.parse::<u16>() {
+        Ok(number) if number == default_port => {
+            Err("names a port that goes without saying; browsers leave it out")
+        }
+        Ok(number) if number.to_string() == port => Ok(lower),
+        _ => Err(WRONG),
     }
-    Ok(lower)
+}
+
+/// A web origin from which people sign in: what is signed there must not be read on the way, so plain http is for one's
+/// own machine.
+pub(super) fn login_origin(text: &str) -> Result<String, &'static str> {
+    let origin = origin(text)?;
+    match origin.strip_prefix("http://") {
+        Some(authority) if !is_this_machine(host_and_port(authority).0) => {
+            Err("holds an http:// origin of another machine; people sign in over https:// alone")
+        }
+        _ => Ok(origin),
+    }
+}
+
+/// The two parts of what follows `://`. An IPv6 address stands in brackets and holds colons of its own.
+fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+    let after_brackets = authority.rfind(']').unwrap_or(0);
+    match authority.get(after_brackets..).and_then(|rest| rest.split_once(':')) {
+        Some((_, port)) => (
+            authority.strip_suffix(port).and_then(|rest| rest.strip_suffix(':')).unwrap_or_default(),
+            Some(port),
+        ),
+        None => (authority, None),
+    }
+}
+
+/// Whether browsers would write a host just so: a name of letters, digits, `-` and `_`, or an address in its shortest form.
+/// Any other spelling would never be equal to what they send.
+fn is_canonical_host(host: &str) -> bool {
+    if let Some(inside) = host.strip_prefix('[') {
+        let address = inside.strip_suffix(']').and_then(|text| Some((text, text.parse::<Ipv6Addr>().ok()?)));
+        return address.is_some_and(|(text, address)| browsers_write(&address) == text);
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let labels = host.strip_suffix('.').unwrap_or(host).split('.');
+    // A name whose last part is a number is an address to browsers, in one of its many spellings.
+    let number =
+        |label: &str| label.bytes().all(|b| b.is_ascii_digit()) || label.strip_prefix("0x").is_some();
+    let is_address = labels.clone().next_back().is_some_and(number);
+    labels.into_iter().all(|label| !label.is_empty() && label.bytes().all(plain))
+        && (!is_address || host.parse::<Ipv4Addr>().is_ok_and(|address| address.to_string() == host))
+}
+
+/// As browsers do: addresses that hold one of version 4 are written in digits of version 6 as well.
+fn browsers_write(address: &Ipv6Addr) -> String {
+    match address.to_ipv4_mapped() {
+        None => address.to_string(),
+        Some(_) => {
+            let [.., high, low] = address.segments();
+            format!("::ffff:{high:x}:{low:x}")
+        }
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// A secret: the text itself, or that of the file in a table `{ file = "…" }`.
@@ -151,9 +208,40 @@ mod tests {
             "https://[]",
             "https://[::1]:x",
             "https://a?b",
+            "https://a#b",
+            "https://a b",
+            "https://a..b",
+            "https://.a",
+            "https://a:08443",
+            "https://a:80:80",
+            "https://b\u{fc}cher.example",
+            "https://127.1",
+            "https://0x7f.0.0.1",
+            "https://256.1.1.1",
+            "https://[0:0::1]",
+            "https://[::1",
+            "https://::1",
             "",
         ] {
             assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn people_sign_in_over_https_but_on_their_own_machine() {
+        for good in [
+            "https://a.example",
+            "http://localhost:3000",
+            "http://app.localhost",
+            "http://127.0.0.1:8420",
+            "http://[::1]:8420",
+        ] {
+            assert_eq!(login_origin(good).unwrap(), good);
+        }
+        for bad in
+            ["http://a.example", "http://192.168.1.1", "http://localhost.example", "http://127.0.0.1.example"]
+        {
+            assert!(login_origin(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,5 +1,9 @@
+use std::sync::LazyLock;
+
 use axum::Router;
+use axum::extract::State;
 use axum::routing::get;
+use tokio::sync::Notify;
 use tower_service::Service as _;
 
 use super::*;
@@ -9,8 +13,24 @@ fn router() -> Router {
         .route("/fine", get(async || "fine"))
         .route("/panics", get(async || -> () { panic!("MARKER of a request") }))
         .route("/hangs/{name}", get(std::future::pending::<()>))
+        .route("/streams", get(async |State(go): State<Arc<Notify>>| streamed(go)))
+        .with_state(go())
         .fallback(not_found)
         .layer(Requests::new(Duration::from_millis(50), &["https://app.example.com".to_owned()]))
+}
+
+/// What the stream of `/streams` waits for.
+fn go() -> Arc<Notify> {
+    static GO: LazyLock<Arc<Notify>> = LazyLock::new(Arc::default);
+    Arc::clone(&GO)
+}
+
+fn streamed(go: Arc<Notify>) -> Body {
+    let pieces = futures_util::stream::once(async move {
+        go.notified().await;
+        axum::body::Bytes::from_static(b"at last")
+    });
+    Body::new(capauth_tower::Body::streamed(pieces))
 }
 
 async fn answer(request: http::request::Builder) -> (StatusCode, http::HeaderMap, String) {
@@ -40,6 +60,44 @@ async fn what_takes_too_long_is_given_up() {
     assert_eq!(headers["content-type"], "application/json");
     let id = headers["x-request-id"].to_str().unwrap();
     assert!(body.contains(id) && body.contains("server_error") && !body.contains("MARKER"), "{body}");
+}
+
+/// What is answered in the endpoints' stead is counted as theirs is, and measured.
+#[tokio::test]
+async fn faults_that_no_endpoint_tells_are_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let shown = recorder.handle();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let mut router = Router::new()
+        .route("/panics", get(async || -> () { panic!("MARKER of a request") }))
+        .route("/hangs/{name}", get(std::future::pending::<()>))
+        .layer(Requests::measured(Duration::from_millis(50), &[]));
+    for (path, status) in [("/panics", 500), ("/hangs/MARKER", 503), ("/MARKER", 404)] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        assert_eq!(router.call(request).await.unwrap().status(), status);
+    }
+    let text = shown.render();
+    for (wanted, times) in [
+        ("capauth_refusals_total{kind=\"Internal\"} 1\n", 1),
+        ("capauth_refusals_total{kind=\"Unavailable\"} 1\n", 1),
+        ("capauth_refusals_total{", 2),
+        ("_count{route=\"other\",method=\"other\",status=\"5xx\"} 2\n", 1),
+        ("_count{route=\"other\",method=\"other\",status=\"4xx\"} 1\n", 1),
+        ("MARKER", 0),
+    ] {
+        assert_eq!(text.matches(wanted).count(), times, "{wanted}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_when_the_time_for_an_answer_is_over() {
+    let request = Request::get("/streams").body(Body::empty()).unwrap();
+    let response = router().call(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    // Another request outlasts its time meanwhile.
+    assert_eq!(answer(Request::get("/hangs/x")).await.0, 503);
+    go().notify_one();
+    assert_eq!(axum::body::to_bytes(response.into_body(), 100).await.unwrap(), "at last");
 }
 
 #[tokio::test]

@@ -1,11 +1,15 @@
 //! The real binary, and a client that knows just enough HTTP.
 
+pub mod person;
+pub mod tls;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 /// How long anything may take before a test gives up.
@@ -53,8 +57,51 @@ impl Place {
     }
 }
 
+/// Variables with their values.
+pub type Variables<'a> = &'a [(&'a str, &'a str)];
+
+/// How a command ended that does not stay.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Said {
+    /// What it printed; it has to have worked.
+    pub fn good(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.out
+    }
+
+    /// The one line that says why it did not work.
+    pub fn refused(self, code: i32) -> String {
+        assert_eq!((self.code, self.err.lines().count()), (Some(code), 1), "{self:?}");
+        self.err
+    }
+}
+
+impl Place {
+    /// Runs a command to its end.
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: &[A], variables: &[(&str, &str)]) -> Said {
+        let mut command = self.command();
+        command.args(arguments).envs(variables.iter().copied());
+        let output = output_of(command);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Every file in its folder, by name.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = files(self.folder.path());
+        files.sort();
+        files
+    }
+}
+
 /// Lets a command end, and ends it when it does not.
-fn output_of(mut command: Command) -> Output {
+pub fn output_of(mut command: Command) -> Output {
     let child = command.spawn().unwrap();
     let id = child.id();
     let (sender, receiver) = mpsc::channel();
@@ -91,10 +138,47 @@ impl Drop for Process {
 /// A running service.
 pub struct Service {
     child: Process,
+    /// Where it listens by TCP; 0.0.0.0:0 where it does not.
     pub address: SocketAddr,
+    /// The first place where it says it listens.
+    pub url: String,
     /// What it printed up to and with the line that says where it listens, and all after it.
     banner: String,
     rest: std::process::ChildStdout,
+    log: Mutex<Log>,
+}
+
+/// What it logs: lines as they come, and all that came.
+struct Log {
+    lines: mpsc::Receiver<String>,
+    seen: String,
+}
+
+impl Log {
+    fn of(stderr: impl Read + Send + 'static) -> Mutex<Self> {
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut stderr = BufReader::new(stderr);
+            let mut line = Vec::new();
+            while stderr.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+                line.clear();
+            }
+        });
+        Mutex::new(Self { lines, seen: String::new() })
+    }
+
+    /// The next line; none when no more can come.
+    fn next(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => {
+                self.seen += &line;
+                Some(line)
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("nothing more is logged after: {}", self.seen),
+        }
+    }
 }
 
 /// How it ended.
@@ -107,22 +191,40 @@ pub struct Ended {
 impl Service {
     pub fn start(mut command: Command) -> Self {
         let mut child = Process(command.spawn().unwrap());
+        let log = Log::of(child.0.stderr.take().unwrap());
         let mut output = BufReader::new(child.0.stdout.take().unwrap());
         let mut banner = String::new();
         loop {
             let begin = banner.len();
             let read = output.read_line(&mut banner).unwrap();
             if read == 0 {
-                let mut log = String::new();
-                child.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-                panic!("it did not start: {banner}{log}");
+                let mut log = log.into_inner().unwrap();
+                while log.next().is_some() {}
+                panic!("it did not start: {banner}{}", log.seen);
             }
-            if let Some((_, address)) = banner[begin..].trim_end().split_once("listening on http://") {
-                let address = address.parse().unwrap();
+            if let Some((_, url)) = banner[begin..].trim_end().split_once("listening on ") {
+                let url = url.to_owned();
+                let address = url.split_once("://").map(|(_, address)| address.parse().unwrap());
+                let address = address.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
                 banner.push_str(&String::from_utf8_lossy(output.buffer()));
-                return Self { child, address, banner, rest: output.into_inner() };
+                return Self { child, address, url, banner, rest: output.into_inner(), log };
             }
         }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Waits until it logs a line with these words, after all lines that were waited for before.
+    pub fn logs(&self, words: &str) -> String {
+        let mut log = self.log.lock().unwrap();
+        while let Some(line) = log.next() {
+            if line.contains(words) {
+                return line;
+            }
+        }
+        panic!("it ended and never said {words:?}: {}", log.seen);
     }
 
     pub fn signal(&self, name: &str) {
@@ -131,20 +233,17 @@ impl Service {
 
     /// Waits for its end.
     pub fn ended(mut self) -> Ended {
-        let (sender, receiver) = mpsc::channel();
-        let id = self.child.0.id();
-        let mut stderr = self.child.0.stderr.take().unwrap();
-        std::thread::spawn(move || {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).unwrap();
-            let code = self.child.0.wait().unwrap().code();
-            self.rest.read_to_string(&mut self.banner).unwrap();
-            sender.send(Ended { code, log, banner: std::mem::take(&mut self.banner) })
-        });
-        receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-            signal(id, "KILL");
-            panic!("it did not end");
-        })
+        let mut log = self.log.into_inner().unwrap();
+        while log.next().is_some() {}
+        let code = self.child.0.wait().unwrap().code();
+        self.rest.read_to_string(&mut self.banner).unwrap();
+        Ended { code, banner: self.banner, log: log.seen }
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(self) {
+        self.signal("KILL");
+        assert_eq!(self.ended().code, None);
     }
 
     /// Ends it in peace.
@@ -162,14 +261,7 @@ impl Service {
     }
 
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut stream = self.connect();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        request += &format!("content-length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(request.as_bytes()).unwrap();
-        Answer::read(&mut stream)
+        exchange(&mut self.connect(), method, path, headers, body)
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -177,6 +269,23 @@ impl Service {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
+}
+
+/// One request on a connection of its own, however it was made.
+pub fn exchange(
+    stream: &mut (impl Read + Write),
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += &format!("content-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).unwrap();
+    Answer::read(stream)
 }
 
 /// What came back.
@@ -188,7 +297,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn read(stream: &mut TcpStream) -> Self {
+    pub fn read(stream: &mut impl Read) -> Self {
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
@@ -203,6 +312,29 @@ impl Answer {
 
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+/// Tells threads that a test is over, also when it fails.
+#[derive(Default)]
+pub struct Over(AtomicBool);
+
+/// Tells them when it goes.
+pub struct Ending<'a>(&'a Over);
+
+impl Over {
+    pub fn is(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub fn at_the_end(&self) -> Ending<'_> {
+        Ending(self)
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -7,6 +7,9 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::rows::{self, seconds, signed};
 
+/// By what way an administrator came who did not ask the service.
+const SHELL: &str = "shell";
+
 /// Writes a line about an identity, by its row.
 pub(super) async fn write(
     writer: &mut SqliteConnection,
@@ -14,15 +17,16 @@ pub(super) async fn write(
     subject: Option<i64>,
     note: &Note,
 ) -> Result<(), sqlx::Error> {
-    let (who, key) = match &note.who {
-        Actor::Administrator => ("administrator", None),
-        Actor::Server => ("server", None),
-        Actor::Key(key) => ("key", Some(key.as_bytes())),
+    let (who, key, via) = match &note.who {
+        Actor::Administrator => ("administrator", None, None),
+        Actor::Shell => ("administrator", None, Some(SHELL)),
+        Actor::Server => ("server", None, None),
+        Actor::Key(key) => ("key", Some(key.as_bytes()), None),
     };
     sqlx::query(
-        "INSERT INTO audit (at, who, who_name, what, subject, network) VALUES (?1, ?2, \
+        "INSERT INTO audit (at, who, who_name, what, subject, network, via) VALUES (?1, ?2, \
          (SELECT i.audit_id FROM keys k JOIN identities i ON i.id = k.identity_id WHERE k.fingerprint = ?3), \
-         ?4, (SELECT audit_id FROM identities WHERE id = ?5), ?6)",
+         ?4, (SELECT audit_id FROM identities WHERE id = ?5), ?6, ?7)",
     )
     .bind(seconds(note.at))
     .bind(who)
@@ -30,6 +34,7 @@ pub(super) async fn write(
     .bind(event.as_str())
     .bind(subject)
     .bind(note.network.as_deref())
+    .bind(via)
     .execute(writer)
     .await
     .map(drop)
@@ -60,7 +65,7 @@ pub(super) async fn page(
     limit: u32,
 ) -> Result<AuditPage, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT a.id, a.at, a.who, a.who_name, w.sub, a.what, a.subject, s.sub, a.network FROM audit a \
+        "SELECT a.id, a.at, a.who, a.who_name, w.sub, a.what, a.subject, s.sub, a.network, a.via FROM audit a \
          LEFT JOIN identities w ON w.audit_id = a.who_name LEFT JOIN identities s ON s.audit_id = a.subject \
          WHERE a.id > ?1 ORDER BY a.id LIMIT ?2",
     )
@@ -73,9 +78,10 @@ pub(super) async fn page(
 }
 
 fn entry(row: &SqliteRow) -> Result<AuditEntry, sqlx::Error> {
-    let who = match row.try_get(2)? {
-        "administrator" => AuditName::Administrator,
-        "server" => AuditName::Server,
+    let who = match (row.try_get(2)?, row.try_get::<Option<&str>, _>(9)?) {
+        ("administrator", Some(SHELL)) => AuditName::Shell,
+        ("administrator", _) => AuditName::Administrator,
+        ("server", _) => AuditName::Server,
         // A key that is no identity's did nothing that is written here, but a line must stay readable.
         _ => name(row, 3, 4)?.unwrap_or(AuditName::Identity { name: String::new(), sub: None }),
     };

@@ -1,7 +1,7 @@
 //! New keys: let in, waiting, or with a code.
 
 use capauth_protocol::Fingerprint;
-use capauth_verifier::{Admission, AuditEvent, Enrollment, NewCode, NewKey, Note, Places};
+use capauth_verifier::{Admission, AuditEvent, Enrollment, NewCode, NewKey, Note, Places, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
@@ -158,6 +158,19 @@ pub(super) async fn add_code(
         .execute(&mut *writer)
         .await?;
     audit::write(writer, AuditEvent::CodeMade, None, note).await
+}
+
+/// Whether a code would be good.
+pub(super) async fn has_code(
+    reader: &mut SqliteConnection,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM enrollment_codes WHERE hash = ?1 AND expires > ?2)")
+        .bind(&hash[..])
+        .bind(seconds(now))
+        .fetch_one(reader)
+        .await
 }
 
 /// Uses a code up. Answers the groups it grants, as a JSON list.

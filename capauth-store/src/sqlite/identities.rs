@@ -171,6 +171,21 @@ pub(super) async fn set_groups(
     Ok(true)
 }
 
+pub(super) async fn replace_groups(
+    writer: &mut SqliteConnection,
+    fingerprint: &Fingerprint,
+    known: &[String],
+    groups: &[String],
+    note: &Note,
+) -> Result<Changed, sqlx::Error> {
+    let Some(key) = keys::find(writer, fingerprint).await? else { return Ok(Changed::NotFound) };
+    if key.identity.groups != known {
+        return Ok(Changed::Conflict);
+    }
+    set_groups(writer, fingerprint, groups, note).await?;
+    Ok(Changed::Done(key.identity.sub))
+}
+
 pub(super) async fn set_user_name(
     writer: &mut SqliteConnection,
     fingerprint: &Fingerprint,

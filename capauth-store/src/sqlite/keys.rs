@@ -103,6 +103,17 @@ impl KeyStore for Database {
         Ok(in_transaction!(self, "granting groups", identities::set_groups, fingerprint, groups, note))
     }
 
+    async fn replace_groups(
+        &self,
+        fingerprint: &Fingerprint,
+        known: &[String],
+        groups: &[String],
+        note: &Note,
+    ) -> StoreResult<Changed> {
+        let replace = identities::replace_groups;
+        Ok(in_transaction!(self, "granting groups", replace, fingerprint, known, groups, note))
+    }
+
     async fn set_user_name(
         &self,
         fingerprint: &Fingerprint,
@@ -166,6 +177,11 @@ impl KeyStore for Database {
     async fn add_code(&self, code: &NewCode, note: &Note) -> StoreResult<()> {
         in_transaction!(self, "adding a code", enrolling::add_code, code, note);
         Ok(())
+    }
+
+    async fn has_code(&self, hash: &[u8; 32], now: Timestamp) -> StoreResult<bool> {
+        let (lane, mut reader) = self.readers.lock().await?;
+        enrolling::has_code(&mut reader, hash, now).await.map_err(lane.failed("looking for a code"))
     }
 
     async fn use_code(&self, fingerprint: &Fingerprint, hash: &[u8; 32], note: &Note) -> StoreResult<bool> {
@@ -241,6 +257,7 @@ impl KeyStore for Database {
     }
 
     async fn check_health(&self) -> StoreResult<()> {
+        self.file.check()?;
         self.count().await.map(drop)
     }
 }

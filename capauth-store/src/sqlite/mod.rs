@@ -4,18 +4,26 @@
 //! waits for a database lock; a few others read. Every commit is on the disk when it answers.
 
 mod audit;
+mod backup;
+mod carrying;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::string_slice)]
 mod counted;
 mod due;
 mod enrolling;
 mod erasing;
+mod file;
 mod identities;
+mod import;
 mod keys;
 mod lanes;
 mod linking;
 mod logins;
 mod look;
+mod partial;
+mod presence;
+mod python;
+mod restore;
 mod rotating;
 mod rows;
 mod sessions;
@@ -32,11 +40,22 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 
+use self::file::OpenedFile;
 use self::lanes::{Lane, Readers};
 use self::logins::Logins;
+use self::presence::{Lock, Presence, Seat};
+use crate::Looked;
 use crate::error::OpenError;
 use crate::place::master_key_file;
 use crate::private_file;
+
+pub use self::backup::BackupInfo;
+pub(crate) use self::backup::backup;
+pub use self::carrying::{Carried, CarriedOver};
+pub use self::import::{Import, ImportedKey, Outcome};
+pub use self::python::{PythonKey, PythonKeys};
+pub(crate) use self::restore::restore;
+pub use self::restore::{Replace, Restored};
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
@@ -54,8 +73,11 @@ pub(crate) struct Database {
     writer: Lane,
     readers: Readers,
     logins: Arc<Logins>,
+    file: OpenedFile,
     /// Whether erased data may still lie in the write-ahead log.
     truncate_due: AtomicBool,
+    /// By which a backup asks for what waits, and which keeps a restore away. None where nothing is written.
+    presence: Option<Presence>,
 }
 
 /// Opens the stores at `path`, and makes them if they are not there.
@@ -71,13 +93,76 @@ pub(crate) async fn open(path: &Path, master_key: Option<MasterKey>) -> Result<S
     ))
 }
 
+/// Opens the stores of a database that is there and up to date; makes and changes nothing else.
+pub(crate) async fn open_existing(path: &Path, master_key: Option<MasterKey>) -> Result<Stores, OpenError> {
+    match look::at(path, newest_migration()).await? {
+        Some(found) if found.schema == newest_migration() && found.sealed.is_some() => {
+            open(path, master_key).await
+        }
+        Some(_) => Err(OpenError::new(format!(
+            "{} was written by an older version of CapAuth; start the service of this version once, which brings it up \
+             to date",
+            path.display()
+        ))),
+        None => Err(OpenError::new(format!(
+            "there is no database at {}; the service makes it at its first start",
+            path.display()
+        ))),
+    }
+}
+
+/// Opens the stores of a database to read them. `None`: there is none.
+pub(crate) async fn look(path: &Path, master_key: Option<MasterKey>) -> Result<Option<Looked>, OpenError> {
+    let Some(found) = look::at(path, newest_migration()).await? else {
+        if master_key.is_none() {
+            // One that lies there already has to be one.
+            private_file::read_master_key(&master_key_file(path)).await?;
+        }
+        return Ok(None);
+    };
+    let Some(sealed) = found.sealed else { return Ok(Some(Looked::Older)) };
+    let master_key = match master_key {
+        Some(key) => key,
+        None => private_file::master_key(&master_key_file(path), true).await?,
+    };
+    let secret = master_key.unwrap(&sealed).map_err(|_| wrong_master_key(path))?.secret;
+    if found.schema != newest_migration() {
+        return Ok(Some(Looked::Older));
+    }
+    let words =
+        |e: sqlx::Error| OpenError::because(format!("cannot read the database {}: {e}", path.display()), e);
+    // As in `look::at`: without a log nobody else is at it, and SQLite is to make no files.
+    let alone = !crate::place::with_suffix(path, "-wal").exists();
+    let options = options(path).read_only(true).immutable(alone);
+    let database = Arc::new(Database {
+        writer: Lane::new(options.clone(), options.connect().await.map_err(words)?),
+        readers: Readers::connect(&options, 1).await.map_err(words)?,
+        logins: Arc::default(),
+        file: OpenedFile::at(path).map_err(|e| words(e.into()))?,
+        truncate_due: AtomicBool::new(false),
+        presence: None,
+    });
+    Ok(Some(Looked::Open(Stores::new(
+        Arc::clone(&database) as _,
+        Arc::clone(&database) as _,
+        database,
+        Arc::new(MemoryChallengeStore::default()),
+        secret,
+        path.display().to_string(),
+    ))))
+}
+
 /// The database, and the installation's secret that lies in it.
 async fn open_database(
     path: &Path,
     master_key: Option<MasterKey>,
 ) -> Result<(Arc<Database>, MasterKey), OpenError> {
-    let sealed = look::at(path, newest_migration()).await?;
+    // What is refused is left as it is, without so much as a lock beside it.
+    look::at(path, newest_migration()).await?;
     private_file::make_folder_of(path)?;
+    let lock = Lock::shared(path)?;
+    // What was there before the lock may have been replaced since.
+    let sealed = look::at(path, newest_migration()).await?.and_then(|found| found.sealed);
     let master_key = match master_key {
         Some(key) => key,
         None => private_file::master_key(&master_key_file(path), sealed.is_some()).await?,
@@ -86,8 +171,9 @@ async fn open_database(
     if sealed.is_some_and(|sealed| master_key.unwrap(&sealed).is_err()) {
         return Err(wrong_master_key(path));
     }
-    // Made here and not by SQLite, which asks the umask for the mode; its journals take the mode of this file.
-    if private_file::create(path)?.is_some() {
+    // Made here and not by SQLite, which asks the umask for the mode; its journals take the mode of this file, and its
+    // owner.
+    if private_file::create_for_owner_of(path, path)?.is_some() {
         private_file::sync_folder_of(path);
     }
 
@@ -100,9 +186,12 @@ async fn open_database(
         writer: Lane::new(write_options(path), writer),
         readers: Readers::connect(&read_options(path), READERS).await.map_err(words)?,
         logins: Arc::default(),
+        file: OpenedFile::at(path).map_err(|e| words(e.into()))?,
         truncate_due: AtomicBool::new(false),
+        presence: Some(Presence { seat: Seat::take(path)?, _lock: lock }),
     });
     logins::spawn_writer(&database);
+    presence::spawn_listener(&database);
     Ok((database, secret))
 }
 
@@ -148,6 +237,12 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", PAGE_CACHE)
         .thread_name(|n| format!("capauth-sqlite-{n}"))
         .disable_statement_logging()
+}
+
+/// For a file that somebody else may have written: its schema calls nothing that could do harm, and no page is believed
+/// before it was looked at.
+fn foreign_options(path: &Path) -> SqliteConnectOptions {
+    options(path).pragma("trusted_schema", "OFF").pragma("cell_size_check", "ON")
 }
 
 fn write_options(path: &Path) -> SqliteConnectOptions {

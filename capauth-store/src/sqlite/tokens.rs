@@ -33,6 +33,10 @@ impl TokenStore for Database {
     }
 
     async fn remember_server_keys(&self, fingerprints: &[Fingerprint]) -> StoreResult<Vec<Fingerprint>> {
+        if fingerprints.is_empty() {
+            let (lane, mut reader) = self.readers.lock().await?;
+            return server_keys(&mut reader).await.map_err(lane.failed("reading the server's keys"));
+        }
         Ok(in_transaction!(self, "remembering the server's keys", remember_server_keys, fingerprints))
     }
 
@@ -129,7 +133,12 @@ async fn remember_server_keys(
             .execute(&mut *writer)
             .await?;
     }
-    let rows = sqlx::query("SELECT fingerprint FROM server_keys ORDER BY rowid").fetch_all(writer).await?;
+    server_keys(writer).await
+}
+
+async fn server_keys(connection: &mut SqliteConnection) -> Result<Vec<Fingerprint>, sqlx::Error> {
+    let rows =
+        sqlx::query("SELECT fingerprint FROM server_keys ORDER BY rowid").fetch_all(connection).await?;
     rows.iter().map(|row| rows::fingerprint(row, 0)).collect()
 }
 

@@ -1,9 +1,10 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use capauth_protocol::Fingerprint;
 use capauth_verifier::{
-    Admission, EnrolledKey, Enrollment, FingerprintPrefix, KeyFacts, KeyQuery, NewKey, Revocation, RevokedBy,
-    Stores, Timestamp,
+    Admission, Changed, EnrolledKey, Enrollment, FingerprintPrefix, KeyFacts, KeyQuery, NewKey, Revocation,
+    RevokedBy, Stores, Timestamp,
 };
 use tokio::task::JoinSet;
 
@@ -179,6 +180,43 @@ pub async fn granted_groups_are_sorted_and_taking_one_away_ends_tokens(stores: S
     let told = Revocation::Generation { sub: fingerprint(1), generation: fewer.generation };
     assert_eq!(feed_after(&stores, 0).await, [told]);
     assert!(grant(&[]).await.generation > fewer.generation);
+}
+
+pub async fn attack_of_64_simultaneous_group_changes_one_is_lost(stores: Stores) {
+    enroll(&stores, fingerprint(1)).await;
+    let mut tasks = JoinSet::new();
+    for n in 0..64 {
+        let keys = Arc::clone(&stores.keys);
+        tasks.spawn(async move {
+            loop {
+                let known = keys.find(&fingerprint(1)).await.unwrap().unwrap().identity.groups;
+                let all = [&known[..], &[format!("group-{n:02}")]].concat();
+                match keys.replace_groups(&fingerprint(1), &known, &all, &note()).await.unwrap() {
+                    Changed::Done(sub) => return assert_eq!(sub, fingerprint(1)),
+                    Changed::Conflict => {}
+                    Changed::NotFound => panic!("the key is gone"),
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let key = find(&stores, fingerprint(1)).await;
+    assert_eq!(key.identity.groups, (0..64).map(|n| format!("group-{n:02}")).collect::<Vec<_>>());
+    // What is not so any longer changes nothing; what is so ends tokens where something is taken away.
+    let log = stores.keys.audit(0, 1000).await.unwrap().cursor;
+    let old =
+        stores.keys.replace_groups(&fingerprint(1), &[], &["admins".to_owned()], &note()).await.unwrap();
+    assert_eq!(old, Changed::Conflict);
+    assert_eq!(find(&stores, fingerprint(1)).await, key);
+    assert_eq!(stores.keys.audit(0, 1000).await.unwrap().cursor, log);
+    let known = key.identity.groups.clone();
+    let done = stores.keys.replace_groups(&fingerprint(1), &known, &known[..1], &note()).await.unwrap();
+    assert_eq!(done, Changed::Done(fingerprint(1)));
+    let after = find(&stores, fingerprint(1)).await;
+    assert_eq!(after.identity.groups, ["group-00"]);
+    assert!(after.identity.generation > key.identity.generation);
+    let nobody = stores.keys.replace_groups(&fingerprint(9), &[], &[], &note()).await.unwrap();
+    assert_eq!(nobody, Changed::NotFound);
 }
 
 pub async fn an_erased_key_is_gone_and_may_come_back(stores: Stores) {

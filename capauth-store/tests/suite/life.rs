@@ -1,7 +1,7 @@
 use capauth_protocol::Fingerprint;
 use capauth_verifier::{
-    Actor, Admission, AuditName, Changed, EnrolledKey, Enrollment, KeyFacts, KeyQuery, KeyRole, Link,
-    NewCode, NewKey, Note, ROTATION_DOUBT, Revocation, Rotation, Stores, Timestamp, Unlink,
+    Actor, Admission, AuditEvent, AuditName, Changed, EnrolledKey, Enrollment, KeyFacts, KeyQuery, KeyRole,
+    Link, NewCode, NewKey, Note, ROTATION_DOUBT, Revocation, Rotation, Stores, Timestamp, Unlink,
 };
 use tokio::task::JoinSet;
 
@@ -444,6 +444,9 @@ pub async fn the_audit_log_says_who_did_what_and_forgets_whom(stores: Stores) {
     let all = stores.keys.audit(0, 100).await.unwrap().entries;
     assert!(all.iter().filter_map(|entry| entry.subject.as_ref()).all(|name| sub(name).is_none()));
     assert_eq!(all.last().map(|entry| entry.what.as_str()), Some("erased"));
+    stores.keys.write_audit(AuditEvent::CodeMade, None, &Note::new(NOW, Actor::Shell)).await.unwrap();
+    let last = stores.keys.audit(0, 100).await.unwrap().entries.pop();
+    assert_eq!(last.map(|entry| entry.who), Some(AuditName::Shell));
 }
 
 pub async fn a_revoked_key_that_waited_stays_and_keeps_itself_out(stores: Stores) {
@@ -508,13 +511,16 @@ pub async fn a_key_that_waits_comes_in_by_a_code(stores: Stores) {
     let code = NewCode { hash: [1; 32], groups: vec!["a".into(), "a".into()], expires: NOW.plus(100) };
     stores.keys.add_code(&code, &note()).await.unwrap();
     let uses = async |n, code| stores.keys.use_code(&fingerprint(n), &[code; 32], &note()).await.unwrap();
+    let has = async |code, now| stores.keys.has_code(&[code; 32], now).await.unwrap();
+    assert!(has(1, NOW).await && has(1, NOW.plus(99)).await);
+    assert!(!has(9, NOW).await && !has(1, NOW.plus(100)).await, "unknown, or past its time");
     assert!(!uses(1, 9).await, "an unknown code");
     assert!(!uses(2, 1).await, "a key that does not wait uses none up");
     assert!(uses(1, 1).await);
     let identity = find(&stores, 1).await.identity;
     assert!(identity.approved);
     assert_eq!(identity.groups, ["a"]);
-    assert!(!uses(1, 1).await, "used");
+    assert!(!uses(1, 1).await && !has(1, NOW).await, "used");
 }
 
 pub async fn a_name_of_a_key_that_is_dropped_is_nobodys(stores: Stores) {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use capauth_protocol::Fingerprint;
 use capauth_verifier::{
-    Clock, ConfigError, EnrollmentMode, LocalBuilder, LocalVerifier, MasterKey, Secret, ServiceEntry, Stores,
-    Verifier as _,
+    Clock, ConfigError, EnrollmentMode, LocalBuilder, LocalVerifier, MasterKey, RateLimits, Secret,
+    ServiceEntry, Stores, Verifier as _,
 };
 
 use super::site::{Site, site_settings};
+use crate::device::Devices;
 use crate::handle::{CapAuth, Deciding};
 use crate::proxies::IpRange;
 use crate::session::Sessions;
@@ -128,6 +129,20 @@ impl LocalConfig {
         self
     }
 
+    /// How much is let through from one address, or from one browser that has signed in before: the usual numbers when
+    /// not set. Requests are counted by the peer's address, behind [`trusted_proxies`](Self::trusted_proxies) by the
+    /// client's; where neither is known nothing is counted, and the log says so.
+    ///
+    /// ```
+    /// # use capauth_tower::{CapAuth, RateLimits};
+    /// let config = CapAuth::local("app.example.com")
+    ///     .rate_limits(RateLimits::default().enrollments_per_hour(100));
+    /// ```
+    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+        self.builder = self.builder.rate_limits(limits);
+        self
+    }
+
     /// Changes what has no method here: how long things wait or last, where the audit log goes, who is asked about
     /// e-mail addresses. Stores and clock are the ones that are set outside.
     ///
@@ -171,7 +186,15 @@ impl LocalConfig {
         let verifier = builder.build().await?;
         let sealer = verifier.sealer("session");
         let sessions = Sessions::new(sealer, verifier.base_url(), verifier.service(), self.site.secure());
-        let front = self.site.into_front(sessions, verifier.origins(), notices);
+        let devices = Devices::new(
+            verifier.sealer("device"),
+            verifier.base_url(),
+            verifier.service(),
+            verifier.epoch(),
+            self.site.secure(),
+            Arc::clone(&self.site.clock),
+        );
+        let front = self.site.into_front(sessions, devices, verifier.origins(), notices);
         Ok(CapAuth::new(Deciding::Local(Box::new(verifier)), front, self.admin_token))
     }
 

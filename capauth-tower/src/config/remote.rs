@@ -10,6 +10,7 @@ use capauth_verifier::{
 };
 
 use super::site::{Site, site_settings};
+use crate::device::Devices;
 use crate::handle::{CapAuth, Deciding};
 use crate::proxies::IpRange;
 use crate::session::Sessions;
@@ -124,7 +125,11 @@ impl RemoteConfig {
         // Of this central service: another one's sessions, or those of keys of one's own, are nothing here.
         let sealer = key.sealer("session of a central service");
         let sessions = Sessions::new(sealer, verifier.url(), service, self.site.secure());
-        let front = self.site.into_front(sessions, &origins, notices);
+        let sealer = key.sealer("device of a central service");
+        let (secure, clock) = (self.site.secure(), Arc::clone(&self.site.clock));
+        // What these cookies are good for is the same after a restoration there: the master key here is theirs alone.
+        let devices = Devices::new(sealer, verifier.url(), service, 0, secure, clock);
+        let front = self.site.into_front(sessions, devices, &origins, notices);
         Ok(CapAuth::new(Deciding::Remote(verifier), front, None))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use capauth_protocol::limits::MAX_SESSION_SECONDS;
 use capauth_verifier::{Clock, ConfigError, SystemClock};
 
+use crate::device::Devices;
 use crate::origin::Origins;
 use crate::proxies::{IpRange, TrustedProxies};
 use crate::session::Sessions;
@@ -21,16 +22,21 @@ pub(super) struct Site {
     pub(super) session_lifetime: Option<Duration>,
     pub(super) loopback_port: Option<u16>,
     pub(super) proxies: Vec<IpRange>,
+    pub(super) unix_peers: bool,
     pub(super) mount: String,
+    pub(super) qr: bool,
 }
 
 /// The parts of a [`CapAuth`](crate::CapAuth) that have nothing to do with where keys are kept.
 pub(crate) struct Front {
     pub(crate) sessions: Sessions,
+    pub(crate) devices: Devices,
     pub(crate) origins: Origins,
     pub(crate) proxies: TrustedProxies,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mount: String,
+    /// Whether people may sign in from another device.
+    pub(crate) qr: bool,
     pub(crate) notices: Vec<String>,
 }
 
@@ -43,7 +49,9 @@ impl Site {
             session_lifetime: None,
             loopback_port: None,
             proxies: Vec::new(),
+            unix_peers: false,
             mount: String::new(),
+            qr: true,
         }
     }
 
@@ -89,13 +97,21 @@ impl Site {
         self.loopback_port.is_none()
     }
 
-    pub(super) fn into_front(self, sessions: Sessions, origins: &[String], notices: Vec<String>) -> Front {
+    pub(super) fn into_front(
+        self,
+        sessions: Sessions,
+        devices: Devices,
+        origins: &[String],
+        notices: Vec<String>,
+    ) -> Front {
         Front {
             sessions,
+            devices,
             origins: Origins::new(origins.iter()),
-            proxies: TrustedProxies::new(self.proxies),
+            proxies: TrustedProxies::new(self.proxies, self.unix_peers),
             clock: self.clock,
             mount: self.mount,
+            qr: self.qr,
             notices,
         }
     }
@@ -151,6 +167,20 @@ macro_rules! site_settings {
         /// The proxies in front of this, whose `X-Forwarded-For` is believed. Nobody's when not set.
         pub fn trusted_proxies(mut self, ranges: impl IntoIterator<Item = IpRange>) -> Self {
             self.site.proxies.extend(ranges);
+            self
+        }
+
+        /// Whether `X-Forwarded-For` is believed of whoever connects by a Unix socket, which only processes of this
+        /// machine can ([`UnixPeer`](crate::UnixPeer)). Not when not set.
+        pub fn trusted_unix_peers(mut self, trusted: bool) -> Self {
+            self.site.unix_peers = trusted;
+            self
+        }
+
+        /// Whether people may sign in with another device that scans a QR code; they may when not set. Otherwise its
+        /// endpoints answer 404.
+        pub fn qr(mut self, offered: bool) -> Self {
+            self.site.qr = offered;
             self
         }
 

@@ -29,10 +29,32 @@ async fn administrator(exchange: &Exchange<'_>) -> Result<Actor, Failure> {
         return Err(AuthErrorKind::NotConfigured.into());
     }
     match credentials::bearer(&exchange.parts.headers)? {
-        Some(token) if is_admin_token(capauth, token) => Ok(Actor::Administrator),
-        Some(token) => Err(refuse_person(capauth, token).await),
+        Some(token) => by_token(exchange, token).await,
         None => session(exchange, local).await,
     }
+}
+
+/// Whether this is the administrator's token. Nobody may try as many as they like, so it is asked before the token is
+/// looked at: one that is right is refused too where too many wrong ones came from.
+async fn by_token(exchange: &Exchange<'_>, token: &str) -> Result<Actor, Failure> {
+    within_limits(exchange, async {
+        match is_admin_token(exchange.capauth, token) {
+            true => Ok(Actor::Administrator),
+            false => Err(refuse_person(exchange.capauth, token).await),
+        }
+    })
+    .await
+}
+
+/// Looks at a bearer's token, unless too many were refused of late.
+async fn within_limits<T>(
+    exchange: &Exchange<'_>,
+    look: impl Future<Output = Result<T, AuthError>>,
+) -> Result<T, Failure> {
+    let attempt = exchange.local()?.limits().attempt(&exchange.caller(), None).await?;
+    let outcome = look.await;
+    attempt.conclude(&outcome);
+    Ok(outcome?)
 }
 
 /// Lets through the verifiers that follow the feed, by their service's credential, and administrators.
@@ -43,9 +65,12 @@ pub(super) async fn require_feed(exchange: &Exchange<'_>) -> Result<(), Failure>
         return require(exchange).await.map(drop);
     }
     match credentials::bearer(&exchange.parts.headers)? {
+        // At least 32 characters, whatever the place: nobody guesses one, and a follower must not be kept from the feed.
         Some(token) if local.feed_credential_matches(token) => Ok(()),
         None if unconfigured => Err(AuthErrorKind::Unauthenticated.into()),
-        Some(token) if unconfigured => Err(refuse_person(capauth, token).await),
+        Some(token) if unconfigured => {
+            within_limits(exchange, async { Err(refuse_person(capauth, token).await) }).await
+        }
         Some(_) | None => require(exchange).await.map(drop),
     }
 }
@@ -65,22 +90,23 @@ pub(super) enum EndedBy {
 pub(super) async fn require_owner_of(exchange: &Exchange<'_>, jti: &str) -> Result<EndedBy, Failure> {
     let (capauth, local) = (exchange.capauth, exchange.local()?);
     let bearer = credentials::bearer(&exchange.parts.headers)?;
-    if bearer.is_some_and(|token| is_admin_token(capauth, token)) {
-        return Ok(EndedBy::Administrator(Actor::Administrator));
-    }
     if bearer.is_some_and(|token| local.feed_credential_matches(token)) {
         return Ok(EndedBy::Program);
     }
-    let who = match bearer {
-        // For whichever application it was made: who holds it may throw it away.
-        Some(token) => Some(capauth.verifier().authenticate(token, Audience::AnyOfIssuer).await?),
-        None => capauth.decide(exchange.parts).await?.who,
-    };
-    match who {
+    if let Some(token) = bearer {
+        return within_limits(exchange, async {
+            if is_admin_token(capauth, token) {
+                return Ok(EndedBy::Administrator(Actor::Administrator));
+            }
+            // For whichever application it was made: who holds it may throw it away.
+            let who = capauth.verifier().authenticate(token, Audience::AnyOfIssuer).await?;
+            if who.session().jti == jti { Ok(EndedBy::Holder) } else { Err(AuthErrorKind::Forbidden.into()) }
+        })
+        .await;
+    }
+    match capauth.decide(exchange.parts).await?.who {
         Some(who) if who.session().jti == jti => Ok(EndedBy::Holder),
-        Some(_) if bearer.is_none() && local.has_admin_keys() => {
-            Ok(EndedBy::Administrator(session(exchange, local).await?))
-        }
+        Some(_) if local.has_admin_keys() => Ok(EndedBy::Administrator(session(exchange, local).await?)),
         Some(_) => Err(AuthErrorKind::Forbidden.into()),
         None => Err(AuthErrorKind::Unauthenticated.into()),
     }
@@ -91,10 +117,10 @@ fn is_admin_token(capauth: &CapAuth, token: &str) -> bool {
 }
 
 /// A person's token is understood and not enough; anything else is no token.
-async fn refuse_person(capauth: &CapAuth, token: &str) -> Failure {
+async fn refuse_person(capauth: &CapAuth, token: &str) -> AuthError {
     match capauth.verifier().authenticate(token, Audience::AnyOfIssuer).await {
         Ok(_) => AuthErrorKind::Forbidden.into(),
-        Err(error) if error.kind().code().status() >= 500 => error.into(),
+        Err(error) if error.kind().code().status() >= 500 => error,
         Err(_) => AuthErrorKind::InvalidToken.into(),
     }
 }
@@ -113,6 +139,13 @@ fn may_administer(local: &LocalVerifier, capauth: &CapAuth, session: &Session) -
     let on_our_page = session.origin.as_deref() == Some(local.base_url());
     if !local.is_admin_key(&session.fingerprint) || !on_our_page {
         return Err(AuthErrorKind::Forbidden.into());
+    }
+    if session.qr {
+        // A code keeps bystanders out, and not a page that shows somebody else's QR code.
+        return Err(AuthError::with_words(
+            AuthErrorKind::Forbidden,
+            "A login from another device does not administer. Sign in on this one.",
+        ));
     }
     if capauth.now().since(session.authenticated_at) > FRESH {
         return Err(AuthError::with_words(

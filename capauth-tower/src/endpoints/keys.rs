@@ -6,8 +6,10 @@ use capauth_protocol::request::{
 use capauth_protocol::{ErrorCode, Fingerprint, Refusal};
 use capauth_verifier::{Administration, FingerprintPrefix, KeyQuery};
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use serde::Serialize;
 
+use super::answers::{
+    Approved, Enrolled, Erased, Granted, Named, Revoked, RotationCancelled, SessionsEnded, Vouched,
+};
 use super::query::Query;
 use super::table::{EMAIL, GROUPS, ROTATION, SESSIONS_OF_KEY, USER_NAME, parameter};
 use super::{Exchange, admin};
@@ -19,56 +21,44 @@ type Answer = Result<Response<Body>, Failure>;
 
 /// Keys, or lines of the audit log, in one answer, when nothing is said and at most.
 const KEYS: u64 = 100;
-const MOST_KEYS: u64 = 1000;
+pub(crate) const MOST_KEYS: u64 = 1000;
 /// Entries of the feed in one answer.
 const ENTRIES: u32 = 1000;
 
 pub(super) async fn list(exchange: &Exchange<'_>) -> Answer {
     admin::require(exchange).await?;
     let query = Query::of(exchange.parts)?;
-    if let Some(name) = query.get("user_name")? {
-        return Ok(answer::json(StatusCode::OK, &exchange.local()?.keys_named(name).await?));
-    }
+    let user_name = query.get("user_name")?;
     let prefix = FingerprintPrefix::parse(query.get("prefix")?.unwrap_or_default())
         .ok_or_else(|| Failure::invalid("`prefix` is up to 64 hexadecimal digits"))?;
-    let query = KeyQuery {
+    let wanted = KeyQuery {
         approved_only: query.flag("approved_only")?,
         pending_only: query.flag("pending_only")?,
         prefix,
         after: query.get("after")?.map(fingerprint).transpose()?,
         limit: limit(&query)?,
     };
-    Ok(answer::json(StatusCode::OK, &exchange.local()?.keys(&query).await?))
+    // What is not of its form is refused, also where it would change nothing.
+    let keys = match user_name {
+        Some(name) => exchange.local()?.keys_named(name).await?,
+        None => exchange.local()?.keys(&wanted).await?,
+    };
+    Ok(answer::json(StatusCode::OK, &keys))
 }
 
 pub(super) async fn approve(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Approved {
-        approved: bool,
-        fingerprint: Fingerprint,
-    }
     let (administration, fingerprint) = named(exchange).await?;
     administration.approve(&fingerprint).await?;
     Ok(answer::json(StatusCode::OK, &Approved { approved: true, fingerprint }))
 }
 
 pub(super) async fn revoke(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Revoked {
-        revoked: bool,
-        fingerprint: Fingerprint,
-    }
     let (administration, fingerprint) = named(exchange).await?;
     administration.revoke(&fingerprint).await?;
     Ok(answer::json(StatusCode::OK, &Revoked { revoked: true, fingerprint }))
 }
 
 pub(super) async fn erase(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Erased {
-        erased: bool,
-        fingerprint: Fingerprint,
-    }
     let (administration, fingerprint) = named(exchange).await?;
     administration.erase(&fingerprint).await?;
     Ok(answer::json(StatusCode::OK, &Erased { erased: true, fingerprint }))
@@ -91,11 +81,6 @@ async fn in_path<'a>(
 }
 
 pub(super) async fn groups(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Granted {
-        fingerprint: Fingerprint,
-        groups: Vec<String>,
-    }
     let (administration, fingerprint) = in_path(exchange, GROUPS).await?;
     let groups = GroupsRequest::parse(exchange.body)?.groups;
     administration.set_groups(&fingerprint, &groups).await?;
@@ -103,11 +88,6 @@ pub(super) async fn groups(exchange: &Exchange<'_>) -> Answer {
 }
 
 pub(super) async fn user_name(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Named {
-        fingerprint: Fingerprint,
-        user_name: Option<String>,
-    }
     let (administration, fingerprint) = in_path(exchange, USER_NAME).await?;
     let user_name = UserNameRequest::parse(exchange.body)?.user_name;
     administration.set_user_name(&fingerprint, user_name.as_deref()).await?;
@@ -116,11 +96,6 @@ pub(super) async fn user_name(exchange: &Exchange<'_>) -> Answer {
 
 /// Vouches for an address, or no longer does. The answer does not repeat it.
 pub(super) async fn email(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Vouched {
-        fingerprint: Fingerprint,
-        confirmed: bool,
-    }
     let (administration, fingerprint) = in_path(exchange, EMAIL).await?;
     let request = EmailRequest::parse(exchange.body)?;
     let confirmed = exchange.parts.method == Method::PUT;
@@ -129,34 +104,19 @@ pub(super) async fn email(exchange: &Exchange<'_>) -> Answer {
 }
 
 pub(super) async fn cancel_rotation(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Cancelled {
-        cancelled: bool,
-        fingerprint: Fingerprint,
-    }
     let (administration, fingerprint) = in_path(exchange, ROTATION).await?;
     administration.cancel_rotation(&fingerprint).await?;
-    Ok(answer::json(StatusCode::OK, &Cancelled { cancelled: true, fingerprint }))
+    Ok(answer::json(StatusCode::OK, &RotationCancelled { cancelled: true, fingerprint }))
 }
 
 /// Ends every session and token of a key's identity.
 pub(super) async fn end_sessions(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Ended {
-        ended: bool,
-        fingerprint: Fingerprint,
-    }
     let (administration, fingerprint) = in_path(exchange, SESSIONS_OF_KEY).await?;
     administration.end_all(&fingerprint).await?;
-    Ok(answer::json(StatusCode::OK, &Ended { ended: true, fingerprint }))
+    Ok(answer::json(StatusCode::OK, &SessionsEnded { ended: true, fingerprint }))
 }
 
 pub(super) async fn enroll(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Enrolled {
-        enrolled: bool,
-        fingerprint: Fingerprint,
-    }
     let administration = admin::require(exchange).await?;
     let request = EnrollRequest::parse(exchange.body)?;
     let fingerprint = administration.enroll(&request.public_key).await?;

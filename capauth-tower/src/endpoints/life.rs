@@ -3,8 +3,8 @@
 use capauth_protocol::request::{LinkRequest, RotateRequest, RotationCancelRequest, UnlinkRequest};
 use capauth_verifier::AuthErrorKind;
 use http::{Response, StatusCode};
-use serde::Serialize;
 
+use super::answers::Cancelled;
 use super::{Exchange, admin};
 use crate::answer;
 use crate::body::Body;
@@ -21,10 +21,6 @@ pub(super) async fn rotate(exchange: &Exchange<'_>) -> Answer {
 }
 
 pub(super) async fn cancel_rotation(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Cancelled {
-        cancelled: bool,
-    }
     let request = RotationCancelRequest::parse(exchange.body)?;
     exchange.local()?.cancel_rotation(&request, &exchange.caller()).await?;
     Ok(answer::json(StatusCode::OK, &Cancelled { cancelled: true }))
@@ -51,7 +47,12 @@ pub(super) async fn unlink(exchange: &Exchange<'_>) -> Answer {
             let administration = admin::require(exchange).await?;
             administration.unlink(request.primary.value, request.secondary.value).await?
         }
-        None => return Err(AuthErrorKind::InvalidNonceSignature.into()),
+        None => {
+            // Nothing is judged; it is refused all the same, and counts.
+            let fingerprint = Some(&request.primary.value);
+            drop(exchange.local()?.limits().attempt(&exchange.caller(), fingerprint).await?);
+            return Err(AuthErrorKind::InvalidNonceSignature.into());
+        }
     };
     Ok(answer::json(StatusCode::OK, &unlinked))
 }

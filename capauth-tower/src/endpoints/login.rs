@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use capauth_protocol::request::{ChallengeRequest, VerifyRequest};
 use capauth_verifier::AuthErrorKind;
 use http::{Response, StatusCode, header};
-use serde::Serialize;
 
 use super::Exchange;
+use super::answers::SignedIn;
 use crate::answer;
 use crate::body::Body;
 use crate::redirect::safe_redirect;
@@ -33,19 +33,19 @@ fn client_nonce() -> Result<String, Failure> {
 
 /// Judges the answer and begins a session.
 pub(super) async fn verify(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
-    #[derive(Serialize)]
-    struct SignedIn<'a> {
-        ok: bool,
-        redirect: &'a str,
-    }
     let mut request = VerifyRequest::parse(exchange.body)?;
     // The session is the cookie's.
     request.refresh = false;
-    let login = exchange.capauth.verifier().verify(&request, &exchange.caller()).await?;
-    let cookie = exchange.capauth.front().sessions.begin(login.who.session(), exchange.capauth.now())?;
+    let caller = exchange.caller();
+    let login = exchange.capauth.verifier().verify(&request, &caller).await?;
+    let front = exchange.capauth.front();
+    let cookie = front.sessions.begin(login.who.session(), exchange.capauth.now())?;
     let redirect = safe_redirect(request.redirect.as_deref().unwrap_or("/"));
     let mut response = answer::json(StatusCode::OK, &SignedIn { ok: true, redirect });
     response.headers_mut().append(header::SET_COOKIE, cookie);
+    if let Some(device) = front.devices.remember(&caller, &login.who.sub()) {
+        response.headers_mut().append(header::SET_COOKIE, device);
+    }
     Ok(response)
 }
 

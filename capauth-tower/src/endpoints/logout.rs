@@ -2,9 +2,9 @@
 
 use capauth_verifier::Audience;
 use http::{Method, Response, StatusCode};
-use serde::Serialize;
 
 use super::Exchange;
+use super::answers::SignedOut;
 use crate::accept::wants_html;
 use crate::answer;
 use crate::body::Body;
@@ -48,10 +48,6 @@ fn from_our_page(exchange: &Exchange<'_>) -> bool {
 
 /// Ends what the request carries, everywhere, and takes the cookie away.
 async fn end(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
-    #[derive(Serialize)]
-    struct SignedOut {
-        ok: bool,
-    }
     let (capauth, headers) = (exchange.capauth, &exchange.parts.headers);
     if let Some(token) = credentials::bearer(headers)? {
         let who = capauth.verifier().authenticate(token, Audience::Own).await?;

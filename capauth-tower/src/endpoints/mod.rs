@@ -1,12 +1,16 @@
 //! [`Endpoints`]: every HTTP endpoint, once.
 
 mod admin;
+pub(crate) mod answers;
+#[cfg(feature = "openapi")]
+mod description;
 mod keys;
 mod life;
 mod login;
 mod logout;
 mod page;
 mod protocol;
+mod qr;
 mod query;
 mod read;
 mod sessions;
@@ -14,26 +18,35 @@ mod table;
 mod tokens;
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use capauth_protocol::{CLIENT_ADDRESS, ErrorCode, Refusal};
-use capauth_verifier::{AuthErrorKind, Caller, LocalVerifier};
+use capauth_protocol::{CLIENT_ADDRESS, CLIENT_DEVICE, ErrorCode, Refusal};
+use capauth_verifier::{AuthErrorKind, Caller, DeviceId, LocalVerifier};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Body as HttpBody;
 use tower_service::Service;
+use tracing::Instrument as _;
 
 use crate::BoxError;
 use crate::body::Body;
+use crate::context::AdmittedOrigin;
 use crate::credentials;
 use crate::handle::CapAuth;
 use crate::layer::BoxFuture;
 use crate::refuse::Failure;
+use crate::trace;
 
+#[cfg(feature = "openapi")]
+pub(crate) use keys::MOST_KEYS;
+#[cfg(feature = "fuzzing")]
+pub(crate) use query::pairs as query_pairs;
 use table::Call;
-pub(crate) use table::{LOGIN_PAGE, authenticates_itself};
+#[cfg(feature = "openapi")]
+pub(crate) use table::{DESCRIPTION, EMAIL, GROUPS, ROTATION, SESSIONS_OF_KEY, USER_NAME};
+pub(crate) use table::{LOGIN_PAGE, authenticates_itself, find};
 pub use table::{Part, Route};
 
 /// The endpoints as a service: an application's ([`CapAuth::endpoints`]) or all of them
@@ -85,6 +98,17 @@ impl Endpoints {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
+        let span = trace::span(self.part, &parts);
+        let response = self.answer(parts, body).instrument(span.clone()).await;
+        trace::end(&span, &response);
+        response
+    }
+
+    async fn answer<B>(&self, parts: Parts, body: B) -> Response<Body>
+    where
+        B: HttpBody,
+        B::Error: Into<BoxError>,
+    {
         let call = match self.admit(&parts) {
             Ok(call) => call,
             Err(response) => return *response,
@@ -108,6 +132,11 @@ impl Endpoints {
         let refused = |failure: Failure| Box::new(route.call.refuse(failure));
         self.capauth.check_origin(parts).map_err(|error| refused(error.into()))?;
         read::check(parts, route.call).map_err(|refusal| refused(refusal.into()))?;
+        let is_form = route.call == Call::Token && read::is_form(parts);
+        if is_form && parts.extensions.get::<AdmittedOrigin>().is_none() {
+            // The one kind of body that browsers send for any page without asking first.
+            self.capauth.front().origins.check_form(&parts.headers).map_err(|error| refused(error.into()))?;
+        }
         Ok(route.call)
     }
 
@@ -119,6 +148,12 @@ impl Endpoints {
             Call::LoginVerify => login::verify(&exchange).await,
             Call::LoginLogout => logout::by_page(&exchange).await,
             Call::Me => login::me(&exchange).await,
+            Call::LoginQrChallenge => qr::challenge(&exchange, qr::Side::Page).await,
+            Call::LoginQrVerify => qr::verify(&exchange, qr::Side::Page).await,
+            Call::LoginQrStatus => qr::status(&exchange, qr::Side::Page).await,
+            Call::QrChallenge => qr::challenge(&exchange, qr::Side::Service).await,
+            Call::QrVerify => qr::verify(&exchange, qr::Side::Service).await,
+            Call::QrStatus => qr::status(&exchange, qr::Side::Service).await,
             Call::Challenge => protocol::challenge(&exchange).await,
             Call::Verify => protocol::verify(&exchange).await,
             Call::Status => protocol::status(&exchange).await,
@@ -150,6 +185,10 @@ impl Endpoints {
             Call::EmailOfKey => keys::email(&exchange).await,
             Call::RotationOfKey => keys::cancel_rotation(&exchange).await,
             Call::SessionsOfKey => keys::end_sessions(&exchange).await,
+            #[cfg(feature = "openapi")]
+            Call::Description => description::document(&exchange),
+            #[cfg(feature = "openapi")]
+            Call::DescriptionPage => description::page(&exchange),
         };
         let mut response = answer.unwrap_or_else(|failure| call.refuse(failure));
         if parts.method == Method::HEAD {
@@ -165,31 +204,46 @@ impl Call {
     /// A failed login says so in a member of its own.
     fn refuse(self, failure: Failure) -> Response<Body> {
         match self {
-            Self::LoginVerify => failure.into_login_response(),
+            Self::LoginVerify | Self::LoginQrStatus => failure.into_login_response(),
             _ => failure.into_response(),
         }
     }
 }
 
 impl<'a> Exchange<'a> {
-    /// Who asks, for the limits, and under which name they know this server.
+    /// Who asks, for the limits and the audit log, and under which name they know this server.
     fn caller(&self) -> Caller {
         let host = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let authority = self.parts.uri.authority().map(|authority| authority.as_str());
-        Caller {
-            address: self.handed_on().or_else(|| self.capauth.front().proxies.client(self.parts)),
-            // HTTP/2 has the host in the URI.
-            host: host.or(authority).map(str::to_owned),
-        }
+        // HTTP/2 has the host in the URI.
+        let host = host.or(authority).map(str::to_owned);
+        let front = self.capauth.front();
+        let Some(application) = self.application() else {
+            let device = front.devices.read(&self.parts.headers);
+            return Caller { address: front.proxies.client(self.parts), device, host, application: None };
+        };
+        let application = Some(application);
+        let address = match self.parts.headers.contains_key(CLIENT_ADDRESS) {
+            true => self.alone(CLIENT_ADDRESS).and_then(|address| address.parse().ok()),
+            // The application does not know it. Its own would be shared by all of its people.
+            false => return Caller { host, application, ..Caller::default() },
+        };
+        let device = self.alone(CLIENT_DEVICE).and_then(DeviceId::from_hex);
+        let address = address.or_else(|| front.proxies.client(self.parts));
+        Caller { address, device, host, application }
     }
 
-    /// Whose login an application hands on, if one does: it shows its credential.
-    fn handed_on(&self) -> Option<IpAddr> {
-        let mut values = self.parts.headers.get_all(CLIENT_ADDRESS).iter();
-        let (Some(address), None) = (values.next(), values.next()) else { return None };
-        let token = credentials::bearer(&self.parts.headers).ok()??;
-        let known = self.capauth.local_verifier()?.feed_credential_matches(token);
-        address.to_str().ok().filter(|_| known)?.parse().ok()
+    /// Which application hands somebody's login on: it shows its credential.
+    fn application(&self) -> Option<Arc<str>> {
+        let token = credentials::bearer(&self.parts.headers).ok().flatten()?;
+        self.capauth.local_verifier()?.service_of_credential(token).cloned()
+    }
+
+    /// The text of a header that is there once.
+    fn alone(&self, name: &str) -> Option<&str> {
+        let mut values = self.parts.headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        value.to_str().ok()
     }
 
     /// Takes the session's cookie away, if it was sent: another site's form comes without it, and must not sign anybody

@@ -2,9 +2,9 @@
 
 use capauth_protocol::request::{ChallengeRequest, VerifyRequest};
 use http::{Response, StatusCode};
-use serde::Serialize;
 
 use super::Exchange;
+use super::answers::Health;
 use crate::answer;
 use crate::body::Body;
 use crate::refuse::Failure;
@@ -29,10 +29,6 @@ pub(super) async fn status(exchange: &Exchange<'_>) -> Answer {
 }
 
 pub(super) async fn health(exchange: &Exchange<'_>) -> Answer {
-    #[derive(Serialize)]
-    struct Health {
-        status: &'static str,
-    }
     let healthy = exchange.local()?.status().await.healthy;
     let status = if healthy { "ok" } else { "unavailable" };
     Ok(answer::json(status_of(healthy), &Health { status }))

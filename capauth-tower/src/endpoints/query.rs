@@ -70,6 +70,12 @@ impl Query {
     }
 }
 
+/// Every parameter, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn pairs(query: &[u8]) -> Option<Vec<(String, String)>> {
+    Query::of_form(query).ok().map(|query| query.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,9 @@
 
 use capauth_verifier::{AuthErrorKind, Authenticated};
 use http::{Method, Response, StatusCode};
-use serde::Serialize;
 
 use super::Exchange;
+use super::answers::Ended;
 use super::table::{SESSION, parameter};
 use crate::answer;
 use crate::body::Body;
@@ -12,11 +12,6 @@ use crate::credentials;
 use crate::refuse::Failure;
 
 type Answer = Result<Response<Body>, Failure>;
-
-#[derive(Serialize)]
-struct Ended {
-    ended: bool,
-}
 
 /// `GET` lists them; `DELETE` ends them all, the one that asks too.
 pub(super) async fn list_or_end_all(exchange: &Exchange<'_>) -> Answer {

@@ -49,6 +49,12 @@ pub(super) enum Call {
     LoginVerify,
     LoginLogout,
     Me,
+    LoginQrChallenge,
+    LoginQrVerify,
+    LoginQrStatus,
+    QrChallenge,
+    QrVerify,
+    QrStatus,
     Challenge,
     Verify,
     Status,
@@ -80,6 +86,10 @@ pub(super) enum Call {
     EmailOfKey,
     RotationOfKey,
     SessionsOfKey,
+    #[cfg(feature = "openapi")]
+    Description,
+    #[cfg(feature = "openapi")]
+    DescriptionPage,
 }
 
 const GET: &[Method] = &[Method::GET];
@@ -90,12 +100,16 @@ const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
 const PUT_DELETE: &[Method] = &[Method::PUT, Method::DELETE];
 
-pub(super) const GROUPS: &str = "/capauth/v1/keys/{fingerprint}/groups";
-pub(super) const USER_NAME: &str = "/capauth/v1/keys/{fingerprint}/name";
-pub(super) const EMAIL: &str = "/capauth/v1/keys/{fingerprint}/email";
-pub(super) const ROTATION: &str = "/capauth/v1/keys/{fingerprint}/rotation";
-pub(super) const SESSIONS_OF_KEY: &str = "/capauth/v1/keys/{fingerprint}/sessions";
+pub(crate) const GROUPS: &str = "/capauth/v1/keys/{fingerprint}/groups";
+pub(crate) const USER_NAME: &str = "/capauth/v1/keys/{fingerprint}/name";
+pub(crate) const EMAIL: &str = "/capauth/v1/keys/{fingerprint}/email";
+pub(crate) const ROTATION: &str = "/capauth/v1/keys/{fingerprint}/rotation";
+pub(crate) const SESSIONS_OF_KEY: &str = "/capauth/v1/keys/{fingerprint}/sessions";
 pub(super) const SESSION: &str = "/capauth/v1/sessions/{id}";
+pub(super) const QR_VERIFY: &str = "/capauth/v1/qr-verify/{nonce}";
+pub(super) const QR_STATUS: &str = "/capauth/v1/qr-status/{nonce}";
+pub(super) const LOGIN_QR_VERIFY: &str = "/auth/capauth/qr-verify/{nonce}";
+pub(super) const LOGIN_QR_STATUS: &str = "/auth/capauth/qr-status/{nonce}";
 
 const fn login(path: &'static str, methods: &'static [Method], call: Call) -> Route {
     Route { path, methods, part: Part::Login, call }
@@ -111,8 +125,14 @@ static TABLE: &[Route] = &[
     login("/auth/capauth/verify", POST, Call::LoginVerify),
     login("/auth/capauth/logout", POST, Call::LoginLogout),
     login("/auth/capauth/me", GET, Call::Me),
+    login("/auth/capauth/qr-challenge", POST, Call::LoginQrChallenge),
+    login(LOGIN_QR_VERIFY, POST, Call::LoginQrVerify),
+    login(LOGIN_QR_STATUS, GET_POST, Call::LoginQrStatus),
     service("/capauth/v1/challenge", POST, Call::Challenge),
     service("/capauth/v1/verify", POST, Call::Verify),
+    service("/capauth/v1/qr-challenge", POST, Call::QrChallenge),
+    service(QR_VERIFY, POST, Call::QrVerify),
+    service(QR_STATUS, GET_POST, Call::QrStatus),
     service("/capauth/v1/status", GET, Call::Status),
     service("/capauth/v1/well-known", GET, Call::WellKnown),
     service("/capauth/v1/token-info", GET, Call::TokenInfo),
@@ -140,14 +160,22 @@ static TABLE: &[Route] = &[
     service(EMAIL, PUT_DELETE, Call::EmailOfKey),
     service(ROTATION, DELETE, Call::RotationOfKey),
     service(SESSIONS_OF_KEY, DELETE, Call::SessionsOfKey),
+    #[cfg(feature = "openapi")]
+    service(DESCRIPTION, GET, Call::Description),
+    #[cfg(feature = "openapi")]
+    service("/capauth/v1/docs", GET, Call::DescriptionPage),
     service("/.well-known/jwks.json", GET, Call::Jwks),
     service("/health", GET, Call::Health),
 ];
 
+/// Where the endpoints are described.
+#[cfg(feature = "openapi")]
+pub(crate) const DESCRIPTION: &str = "/capauth/v1/openapi.json";
+
 /// Where browsers are sent to sign in.
 pub(crate) const LOGIN_PAGE: &str = "/auth/capauth/login";
 
-pub(super) fn find(part: Part, path: &str) -> Option<&'static Route> {
+pub(crate) fn find(part: Part, path: &str) -> Option<&'static Route> {
     Route::of(part).find(|route| route.matches(path))
 }
 

@@ -4,46 +4,15 @@ use capauth_protocol::OidcClaims;
 use capauth_protocol::request::{RefreshRequest, RevokeRequest};
 use capauth_verifier::{Audience, AuthErrorKind, Authenticated, Timestamp};
 use http::{HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
 
 use super::admin::EndedBy;
+use super::answers::{Active, Inactive, TokenRevoked, Told};
 use super::query::Query;
 use super::{Exchange, admin, read};
 use crate::answer;
 use crate::body::Body;
 use crate::credentials;
 use crate::refuse::Failure;
-
-/// Claims, and whom the token was made for: a reader of another service's token sees that it is one.
-#[derive(Serialize)]
-struct Told<'a> {
-    #[serde(flatten)]
-    claims: &'a OidcClaims,
-    aud: &'a str,
-    iss: &'a str,
-    iat: u64,
-    exp: u64,
-    /// By which its holder can end it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jti: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Active<'a> {
-    active: bool,
-    sub: &'a str,
-    iss: &'a str,
-    aud: &'a str,
-    iat: u64,
-    exp: u64,
-    amr: &'a [String],
-    capauth_fingerprint: String,
-}
-
-#[derive(Serialize)]
-struct Inactive {
-    active: bool,
-}
 
 pub(super) async fn token_info(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
     let issuer = exchange.local()?.base_url();
@@ -84,10 +53,6 @@ pub(super) async fn user_info(exchange: &Exchange<'_>) -> Result<Response<Body>,
 /// Ends one token, and the sessions made of it: for administrators, for applications with a credential, and for whoever
 /// holds it.
 pub(super) async fn revoke(exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
-    #[derive(Serialize)]
-    struct Revoked {
-        revoked: bool,
-    }
     let request = RevokeRequest::parse(exchange.body)?;
     let by = admin::require_owner_of(exchange, &request.jti).await?;
     // For how long it is remembered is no person's to say.
@@ -99,7 +64,7 @@ pub(super) async fn revoke(exchange: &Exchange<'_>) -> Result<Response<Body>, Fa
         }
         EndedBy::Program | EndedBy::Holder => local.revoke_token(jti, expires).await?,
     }
-    Ok(answer::json(StatusCode::OK, &Revoked { revoked: true }))
+    Ok(answer::json(StatusCode::OK, &TokenRevoked { revoked: true }))
 }
 
 /// Renews an access token by a refresh token (RFC 6749, section 6).
@@ -111,7 +76,7 @@ pub(super) async fn renew(exchange: &Exchange<'_>) -> Result<Response<Body>, Fai
     } else {
         RefreshRequest::parse(exchange.body)?
     };
-    let renewed = exchange.local()?.refresh_token(&request.refresh_token).await?;
+    let renewed = exchange.local()?.refresh_token(&request.refresh_token, &exchange.caller()).await?;
     let mut response = answer::json(StatusCode::OK, &renewed);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

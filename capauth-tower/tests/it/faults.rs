@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use capauth_tower::{Body, CapAuth, Fingerprint, Stores, Timestamp};
@@ -165,4 +165,24 @@ async fn nothing_prints_secrets() {
     let text = format!("{capauth:?} {:?} {:?}", capauth.endpoints(), capauth.require_login());
     assert!(!text.contains("0123") && !text.contains("sss"), "{text}");
     assert!(capauth.close().await.is_ok());
+}
+
+/// OpenPGP writes times in 32 bits: after the year 2106 it signs nothing. Then there is no challenge, rather than one that
+/// nobody vouches for.
+#[tokio::test]
+async fn a_challenge_that_cannot_be_signed_is_an_error_and_none_is_made() {
+    let made = capauth_verifier::openpgp::NewServerKey::generate("app.example.com", None, SystemTime::now())
+        .unwrap();
+    let site = Site::with(|config| config.server_key(made.secret, None)).await;
+    let ask = json!({"fingerprint": Person::new("Alice").fingerprint(), "client_nonce": "AAAAAAAAAAAAAAAAAAAAAA=="});
+    for path in ["/capauth/v1/challenge", "/auth/capauth/challenge"] {
+        let good = site.post(path, &[], &ask).await;
+        assert!(good.text().contains("BEGIN PGP SIGNATURE"), "{}", good.text());
+    }
+    site.clock.advance(Duration::from_secs(100 * 366 * 24 * 3600));
+    for path in ["/capauth/v1/challenge", "/auth/capauth/challenge"] {
+        let refused = site.post(path, &[], &ask).await;
+        assert_eq!((refused.status().as_u16(), refused.error().as_str()), (500, "server_error"));
+        assert!(!refused.text().contains("nonce"), "{}", refused.text());
+    }
 }

@@ -3,7 +3,7 @@
 use capauth_protocol::response::{
     IdentityInfo, KeyEntry, RevocationEntry, Revocations, Status, WaitingKey, WellKnown,
 };
-use capauth_protocol::{VERSION, limits};
+use capauth_protocol::{Fingerprint, VERSION, limits};
 
 use super::{EnrollmentMode, LocalVerifier};
 use crate::claims::SUPPORTED;
@@ -15,8 +15,10 @@ use crate::verifier::Authenticated;
 impl LocalVerifier {
     /// How the service is. Never fails: a store that does not answer is `healthy: false`.
     pub async fn status(&self) -> Status {
-        let count = self.stores.keys.count().await.ok();
-        let healthy = count.is_some() && self.stores.keys.check_health().await.is_ok();
+        let health = self.check_stores().await;
+        // A store that just kept everybody waiting is not asked once more.
+        let count = if health.keys { self.count_keys().await } else { None };
+        let healthy = health.is_good() && count.is_some();
         Status {
             service: self.services.own().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -75,6 +77,17 @@ impl LocalVerifier {
             groups: granted,
             keys: keys.into_iter().map(entry).collect(),
         })
+    }
+
+    /// Every key of the identity that a key signs for, the primary one first. Empty: no such key.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn keys_beside(&self, fingerprint: &Fingerprint) -> Result<Vec<KeyEntry>, AuthError> {
+        self.do_what_is_due().await;
+        let mut keys = self.stores.keys.keys_beside(fingerprint).await?;
+        keys.sort_by_key(|key| (key.role != KeyRole::Primary, key.fingerprint));
+        Ok(keys.into_iter().map(entry).collect())
     }
 
     /// The keys of the identity with this account name.

@@ -14,8 +14,8 @@ use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::openpgp::{SigningKeys, SubmittedCertificate};
 use crate::stores::{
-    Actor, Admission, AuditEntry, AuditEvent, AuditName, EnrolledKey, Enrollment, KeyRole, NewCode, Note,
-    Unlink,
+    Actor, Admission, AuditEntry, AuditEvent, AuditName, Changed, EnrolledKey, Enrollment, KeyRole, NewCode,
+    Note, Unlink,
 };
 
 /// For how many seconds a code can be used, if nothing else is said: a week.
@@ -179,6 +179,25 @@ impl<'a> Administration<'a> {
         self.verifier.after_change(found).await
     }
 
+    /// As [`set_groups`](Self::set_groups), if they still are `known`, as they were read: so that what others decided
+    /// meanwhile is not lost.
+    ///
+    /// # Errors
+    /// [`AuthErrorKind::NotFound`]; [`AuthErrorKind::Conflict`] if they are others by now; or the store is gone.
+    pub async fn replace_groups(
+        &self,
+        fingerprint: &Fingerprint,
+        known: &[String],
+        groups: &[String],
+    ) -> Result<(), AuthError> {
+        let keys = &self.verifier.stores.keys;
+        let changed = keys.replace_groups(fingerprint, known, groups, &self.note().await).await?;
+        if changed == Changed::Conflict {
+            return Err(AuthError::new(AuthErrorKind::Conflict));
+        }
+        self.verifier.after_change(changed != Changed::NotFound).await
+    }
+
     /// Gives a key's identity the name that applications key its account on, or takes it away. A name is given to one
     /// identity, ever.
     ///
@@ -315,6 +334,7 @@ impl<'a> Administration<'a> {
 fn line(entry: AuditEntry) -> AuditLine {
     let name = |name| match name {
         AuditName::Administrator => "administrator".to_owned(),
+        AuditName::Shell => "shell".to_owned(),
         AuditName::Server => "server".to_owned(),
         AuditName::Identity { sub: Some(sub), .. } => sub.to_string(),
         AuditName::Identity { name, sub: None } => format!("gone:{name}"),

@@ -89,6 +89,7 @@ impl LocalVerifier {
 fn line(entry: &AuditEntry) -> String {
     let name = |name| match name {
         &AuditName::Administrator => "administrator",
+        &AuditName::Shell => "shell",
         &AuditName::Server => "server",
         AuditName::Identity { name, .. } => name.as_str(),
     };

@@ -43,6 +43,7 @@ impl LocalVerifier {
         self.do_what_is_due().await;
         let now = self.clock.now();
         let seen = self.seen.get(token);
+        self.counts.seen_tokens.note(seen.is_some());
         let expired = |who: &Authenticated| who.session().expires <= Timestamp::from(now);
         let who = match seen {
             Some(seen) if expired(&seen.who) => return Err(invalid()),

@@ -19,11 +19,13 @@ use super::key_cache::KeyCache;
 use super::services::{ServiceEntry, Services};
 use super::{EnrollmentMode, LocalVerifier};
 use crate::clock::{Clock, SystemClock};
+use crate::counts::Counts;
 use crate::error::ConfigError;
+use crate::limits::{Limits, RateLimits};
 use crate::openpgp::ServerKey;
 use crate::origins::origin;
 use crate::secret::Secret;
-use crate::stores::{Places, Stores};
+use crate::stores::{Places, Stores, counted};
 use crate::tokens::Tokens;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -61,6 +63,8 @@ pub struct LocalBuilder {
     directory: Option<Arc<dyn crate::email::KeyDirectory>>,
     audit_network: bool,
     audit_file: Option<PathBuf>,
+    rate_limits: RateLimits,
+    patience: Option<Duration>,
 }
 
 impl LocalBuilder {
@@ -90,6 +94,8 @@ impl LocalBuilder {
             directory: None,
             audit_network: false,
             audit_file: None,
+            rate_limits: RateLimits::default(),
+            patience: None,
         }
     }
 
@@ -221,6 +227,22 @@ impl LocalBuilder {
         self
     }
 
+    /// How much is let through from where; see [`RateLimits`] for the numbers.
+    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+        self.rate_limits = limits;
+        self
+    }
+
+    /// Gives up on a login, a rotation or a link that takes longer, with [`AuthErrorKind::Unavailable`]; not at all when
+    /// not set. Set it a little shorter than the time after which the server drops a request: to the limits, one that is
+    /// dropped has gone away on its own, and counts as refused.
+    ///
+    /// [`AuthErrorKind::Unavailable`]: crate::AuthErrorKind::Unavailable
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
     /// How long an access token lives at most; an hour by default, a day at the most.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
@@ -244,7 +266,9 @@ impl LocalBuilder {
         let stores = self
             .stores
             .ok_or_else(|| ConfigError::new("no store is configured: call .store(url) or .stores(…)"))?;
+        let (stores, counts) = (counted(stores), Counts::new());
         let (clock, now) = (Arc::clone(&self.clock), self.clock.now());
+        let limits = Limits::new(&self.rate_limits, &clock)?;
         let base_url = self.base_url.unwrap_or_else(|| format!("https://{}", self.service));
         let base_url =
             origin(&base_url).map_err(|e| ConfigError::because(format!("the base URL: {e}"), e))?;
@@ -257,9 +281,7 @@ impl LocalBuilder {
         };
         let current = server_key.as_ref().map(ServerKey::all_fingerprints).unwrap_or_default();
         // Checked before it is remembered: a wrong setting that is put right must leave nothing behind.
-        let former = stores.tokens.remember_server_keys(&[]).await?;
-        let server_keys: HashSet<_> = former.iter().chain(current).copied().collect();
-        check_server_keys(&stores, &server_keys, &self.admin_keys).await?;
+        let server_keys = check_stores(&stores, &current.iter().copied().collect(), &self.admin_keys).await?;
         stores.tokens.remember_server_keys(current).await?;
 
         let base_url: Arc<str> = base_url.into();
@@ -276,6 +298,8 @@ impl LocalBuilder {
         let mut verifier = LocalVerifier {
             stores,
             clock,
+            limits,
+            patience: self.patience,
             base_url,
             services,
             enrollment: self.enrollment,
@@ -300,7 +324,8 @@ impl LocalBuilder {
             audit_network: self.audit_network,
             audit_file: self.audit_file.map(AuditFile::open).transpose()?,
             next_look: AtomicU64::new(0),
-            known: KeyCache::new(),
+            known: KeyCache::new(counts.signing_keys.clone()),
+            counts,
             seen: Cache::builder().max_capacity(SEEN_TOKENS).build(),
             ended: Cache::builder().max_capacity(SEEN_TOKENS).build(),
             noted: Cache::builder().max_capacity(SEEN_TOKENS).build(),
@@ -356,6 +381,18 @@ async fn check_master_key(stores: &Stores) -> Result<u64, ConfigError> {
     Ok(stores.tokens.installation().await?.epoch)
 }
 
+/// Checks that no key which signs or ever signed challenges is somebody's; answers all of them.
+pub(super) async fn check_stores(
+    stores: &Stores,
+    current: &HashSet<Fingerprint>,
+    admin_keys: &HashSet<Fingerprint>,
+) -> Result<HashSet<Fingerprint>, ConfigError> {
+    let former = stores.tokens.remember_server_keys(&[]).await?;
+    let server_keys: HashSet<_> = former.iter().chain(current).copied().collect();
+    check_server_keys(stores, &server_keys, admin_keys).await?;
+    Ok(server_keys)
+}
+
 /// The server's own signature over a challenge would be a login as the server.
 async fn check_server_keys(
     stores: &Stores,
@@ -397,6 +434,12 @@ fn notices(verifier: &LocalVerifier) -> Vec<String> {
         say(
             "Groups are believed as people assert them: anyone can claim any group. CAPAUTH_GROUPS=granted is safe.",
         );
+    }
+    if !verifier.limits.are_on() {
+        let words = "Rate limits are OFF: anybody may try as often as they like. Leave out CAPAUTH_NO_RATE_LIMITS, \
+                     --no-rate-limits or RateLimits::off().";
+        tracing::warn!(target: "capauth::limits", "{words}");
+        say(words);
     }
     if verifier.base_url.starts_with("http://") {
         say("The base URL is plain http: tokens and sessions can be read on the way.");

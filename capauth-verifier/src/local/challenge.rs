@@ -39,6 +39,16 @@ pub(super) fn payload(challenge: &Challenge) -> String {
     .to_text()
 }
 
+/// Why a V1 challenge is refused where V2 is demanded, and what to send.
+pub(super) fn origin_missing() -> AuthError {
+    AuthError::with_words(
+        AuthErrorKind::InvalidOrigin,
+        "This server makes challenges for a web origin alone, so that what is signed on one site is worth nothing on \
+         another. Send `origin`, that of the page (or of the program's own service), such as https://app.example.com, and \
+         sign the text that names it (CAPAUTH_NONCE_V2).",
+    )
+}
+
 impl LocalVerifier {
     pub(super) async fn make_challenge(
         &self,
@@ -56,6 +66,13 @@ impl LocalVerifier {
                 "client_nonce is missing: 16 random bytes in base64.",
             )
         })?;
+        if client_nonce.chars().any(char::is_control) {
+            return Err(AuthError::with_words(
+                AuthErrorKind::InvalidRequest,
+                "client_nonce has control characters.",
+            ));
+        }
+        self.limits.challenge(caller, Some(&request.fingerprint))?;
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| AuthError::new(AuthErrorKind::Internal))?;
         let timestamp: Timestamp = self.now();
@@ -69,34 +86,41 @@ impl LocalVerifier {
             origin: origin.map(Into::into),
             prefix: AddressPrefix::of(caller.address),
         };
-        if client_nonce.chars().any(char::is_control) {
-            return Err(AuthError::with_words(
-                AuthErrorKind::InvalidRequest,
-                "client_nonce has control characters.",
-            ));
-        }
         let response = self.describe(&challenge)?;
         self.stores.challenges.put(challenge, timestamp).await?;
+        self.counts.challenges.increment(1);
         Ok(response)
     }
 
-    fn checked_origin<'a>(
+    pub(super) fn checked_origin<'a>(
         &self,
         service: &Arc<str>,
         origin: Option<&'a str>,
     ) -> Result<Option<&'a str>, AuthError> {
         match origin {
-            None if self.require_v2 => Err(AuthError::with_words(
-                AuthErrorKind::InvalidOrigin,
-                "This server only makes challenges that name the web origin they are signed for: send origin.",
-            )),
+            None if self.require_v2 => Err(origin_missing()),
             None => Ok(None),
             Some(origin) => {
                 let known = self.services.origins(service).unwrap_or_default();
                 let known = known.iter().any(|known| known == origin);
-                if known { Ok(Some(origin)) } else { Err(AuthError::new(AuthErrorKind::InvalidOrigin)) }
+                if known { Ok(Some(origin)) } else { Err(self.strange_origin(service, origin)) }
             }
         }
+    }
+
+    /// Names the origin only if it is one: then it is made of letters, digits and `.-_:[]`.
+    fn strange_origin(&self, service: &Arc<str>, origin: &str) -> AuthError {
+        let words = match crate::origins::origin(origin) {
+            Ok(read) if read == origin => format!(
+                "{origin} is not an origin of {service}. If its pages are to sign people in, the operator of this server \
+                 adds it: to CAPAUTH_ORIGINS, or to the service's in CAPAUTH_SERVICES."
+            ),
+            _ => format!(
+                "The origin that was sent is none: it is scheme, host and, where it is not the usual one, port, in small \
+                 letters and without a slash at the end, such as https://{service}."
+            ),
+        };
+        AuthError::with_words(AuthErrorKind::InvalidOrigin, words)
     }
 
     fn describe(&self, challenge: &Challenge) -> Result<ChallengeResponse, AuthError> {

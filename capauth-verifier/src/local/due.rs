@@ -39,6 +39,8 @@ impl LocalVerifier {
         if self.stores.keys.do_what_is_due(since, &Note::new(now, Actor::Server)).await? {
             self.known.changed();
         }
+        // What a command beside the service did stands in its file, too.
+        self.write_audit_file().await;
         self.forget_expired().await
     }
 

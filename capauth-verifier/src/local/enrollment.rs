@@ -8,7 +8,7 @@ use capauth_protocol::request::VerifyRequest;
 use sha2::{Digest as _, Sha256};
 
 use super::key_cache::KnownKey;
-use super::login::merged;
+use super::login::{merged, standing};
 use super::{EnrollmentMode, LocalVerifier};
 use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
@@ -71,6 +71,27 @@ impl LocalVerifier {
         Ok(self.known.read(&*self.stores.keys, &fingerprint, now).await?.unwrap_or(known))
     }
 
+    /// Whether this key could be let in as things stand, for nothing is to be used up for any other. Where an administrator
+    /// lets people in a new key could: that it asks to be let in comes of it.
+    pub(super) async fn could_come_in(
+        &self,
+        known: Option<&KnownKey>,
+        code: Option<&str>,
+    ) -> Result<(), AuthError> {
+        let refused = match known.map(standing) {
+            Some(Err(error)) if error.kind() == AuthErrorKind::EnrollmentPending => error,
+            Some(standing) => return standing,
+            // Nobody needs a code there; and who has none was judged by the mode.
+            None if self.enrollment == EnrollmentMode::Open || code.is_none() => return Ok(()),
+            None => bad_code(),
+        };
+        let Some(code) = code else { return Err(refused) };
+        match self.stores.keys.has_code(&code_hash(code), self.now()).await? {
+            true => Ok(()),
+            false => Err(refused),
+        }
+    }
+
     async fn enroll(
         &self,
         fingerprint: &Fingerprint,
@@ -82,19 +103,20 @@ impl LocalVerifier {
         let stamp = self.known.stamp(now);
         let mut new = self.new_key(fingerprint, facts, digest, self.admission(arrival)?)?;
         let note = self.note(Actor::Key(*fingerprint), arrival.caller.address);
-        let mut enrolled = self.stores.keys.enroll(&new, &note).await?;
-        if enrolled == Enrollment::BadCode && self.enrollment == EnrollmentMode::Open {
+        self.limits.enrollment(arrival.caller)?;
+        let mut enrolled = self.stores.keys.enroll(&new, &note).await;
+        if matches!(enrolled, Ok(Enrollment::BadCode)) && self.enrollment == EnrollmentMode::Open {
             // Nobody needs a code here.
             new.admission = Admission::Approved;
-            enrolled = self.stores.keys.enroll(&new, &note).await?;
+            enrolled = self.stores.keys.enroll(&new, &note).await;
         }
-        match enrolled {
+        if !matches!(enrolled, Ok(Enrollment::Enrolled(_))) {
+            self.limits.not_enrolled(arrival.caller);
+        }
+        match enrolled? {
             Enrollment::Enrolled(row) => Ok((self.known.remember(row, stamp)?, true)),
             Enrollment::Tombstone => Err(AuthError::new(AuthErrorKind::Conflict)),
-            Enrollment::BadCode => Err(AuthError::with_words(
-                AuthErrorKind::EnrollmentClosed,
-                "The enrolment code is not good, or not any longer. Ask an administrator for another one.",
-            )),
+            Enrollment::BadCode => Err(bad_code()),
             Enrollment::TooMany => Err(AuthError::with_words(
                 AuthErrorKind::TooManyRequests,
                 "As many new keys as may already wait for an administrator from where you are. Try again later.",
@@ -217,6 +239,13 @@ impl LocalVerifier {
         }
         Ok(())
     }
+}
+
+fn bad_code() -> AuthError {
+    AuthError::with_words(
+        AuthErrorKind::EnrollmentClosed,
+        "The enrolment code is not good, or not any longer. Ask an administrator for another one.",
+    )
 }
 
 /// Under what a one-time code is remembered. It is random enough that nobody finds it from this.

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use capauth_protocol::Fingerprint;
 use moka::sync::Cache;
 
+use crate::counts::Hits;
 use crate::openpgp::SigningKeys;
 use crate::stores::{EnrolledKey, KeyStore, StoreResult};
 
@@ -40,6 +41,7 @@ pub(super) struct KeyCache {
     cache: Cache<Fingerprint, Entry>,
     /// Counts the changes that this process makes to the store; what was read before the last one is not believed.
     changes: AtomicU64,
+    hits: Hits,
 }
 
 pub(super) fn millis(time: SystemTime) -> u64 {
@@ -47,8 +49,8 @@ pub(super) fn millis(time: SystemTime) -> u64 {
 }
 
 impl KeyCache {
-    pub(super) fn new() -> Self {
-        Self { cache: Cache::builder().max_capacity(CAPACITY).build(), changes: AtomicU64::new(0) }
+    pub(super) fn new(hits: Hits) -> Self {
+        Self { cache: Cache::builder().max_capacity(CAPACITY).build(), changes: AtomicU64::new(0), hits }
     }
 
     /// To be taken before something is read.
@@ -74,7 +76,9 @@ impl KeyCache {
         fingerprint: &Fingerprint,
         now: SystemTime,
     ) -> StoreResult<Option<Arc<KnownKey>>> {
-        if let Some(entry) = self.cache.get(fingerprint).filter(|entry| self.is_fresh(entry.stamp, now)) {
+        let entry = self.cache.get(fingerprint).filter(|entry| self.is_fresh(entry.stamp, now));
+        self.hits.note(entry.is_some());
+        if let Some(entry) = entry {
             return Ok(Some(entry.known));
         }
         self.read(store, fingerprint, now).await

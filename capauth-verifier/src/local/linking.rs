@@ -37,6 +37,16 @@ impl LocalVerifier {
         caller: &Caller,
         by_administrator: bool,
     ) -> Result<Linked, AuthError> {
+        let linking = self.link_keys(request, caller, by_administrator);
+        self.limited(caller, Some(&request.primary.value), linking).await
+    }
+
+    async fn link_keys(
+        &self,
+        request: &LinkRequest,
+        caller: &Caller,
+        by_administrator: bool,
+    ) -> Result<Linked, AuthError> {
         self.do_what_is_due().await;
         let (primary, secondary) = (request.primary.value, request.secondary.value);
         let now = self.clock.now();
@@ -65,7 +75,16 @@ impl LocalVerifier {
         };
         let link = Link { primary, primary_revision: known.row.revision, secondary, secondary_revision, new };
         let note = self.note(Actor::Key(primary), caller.address);
-        let sub = self.after_change_of(self.stores.keys.link(&link, &note).await?).await?;
+        // Whom an administrator lets in costs a stranger nothing.
+        let enrols = link.new.is_some() && !by_administrator;
+        if enrols {
+            self.limits.enrollment(caller)?;
+        }
+        let linked = self.stores.keys.link(&link, &note).await;
+        if enrols && !matches!(linked, Ok(Changed::Done(_))) {
+            self.limits.not_enrolled(caller);
+        }
+        let sub = self.after_change_of(linked?).await?;
         Ok(Linked { linked: true, sub })
     }
 
@@ -114,6 +133,16 @@ impl LocalVerifier {
     /// # Errors
     /// As for a login; [`AuthErrorKind::Conflict`] when the keys are not linked.
     pub async fn unlink(
+        &self,
+        request: &UnlinkRequest,
+        proof: &UnlinkProof,
+        caller: &Caller,
+    ) -> Result<Linked, AuthError> {
+        let unlinking = self.unlink_keys(request, proof, caller);
+        self.limited(caller, Some(&request.primary.value), unlinking).await
+    }
+
+    async fn unlink_keys(
         &self,
         request: &UnlinkRequest,
         proof: &UnlinkProof,

@@ -53,11 +53,30 @@ enum Search {
     },
 }
 
-/// What matters of a login once it has succeeded.
+/// An answer that was found good, before anything came of it.
+pub(super) struct Judged {
+    known: Option<Arc<KnownKey>>,
+    submitted: Option<(SigningKeys, [u8; 32])>,
+    proof: Proof,
+    mapped: Mapped,
+    until: Option<Timestamp>,
+}
+
+impl Judged {
+    /// The key that answered, if it is enrolled.
+    pub(super) fn known(&self) -> Option<&KnownKey> {
+        self.known.as_deref()
+    }
+}
+
+/// How an answer came, and what is wanted of it.
 #[derive(Clone, Copy)]
-struct Answering {
-    is_new: bool,
-    wants_refresh: bool,
+pub(super) struct Answer<'a> {
+    pub(super) challenge: &'a Challenge,
+    pub(super) request: &'a VerifyRequest,
+    pub(super) caller: &'a Caller,
+    /// Whether another device signed.
+    pub(super) by_qr: bool,
 }
 
 impl LocalVerifier {
@@ -72,10 +91,25 @@ impl LocalVerifier {
         let now = self.clock.now();
         self.refuse_server_keys([request.fingerprint])?;
         let challenge = self.read_challenge(&request.nonce, &request.fingerprint, now).await?;
+        let judged = self.judge_answer(request, &challenge, now).await?;
+        self.take(&challenge).await?;
+        self.let_in_by(Answer { challenge: &challenge, request, caller, by_qr: false }, judged, now).await
+    }
+
+    /// Steps 2 to 5: everything that can be said against an answer. Nothing is written and nothing used up.
+    pub(super) async fn judge_answer(
+        &self,
+        request: &VerifyRequest,
+        challenge: &Challenge,
+        now: SystemTime,
+    ) -> Result<Judged, AuthError> {
         let known = self.look_up(&request.fingerprint, request.public_key.is_some(), now).await?;
         let submitted =
             self.submitted(request.public_key.as_deref(), &request.fingerprint, known.as_deref())?;
-        let text = payload(&challenge);
+        if request.public_key.is_some() && known.is_some() {
+            self.counts.certificates.note(submitted.is_none());
+        }
+        let text = payload(challenge);
         let is_unknown = known.is_none() && submitted.is_none();
         if is_unknown && !self.private {
             return Err(AuthError::new(AuthErrorKind::UnknownFingerprint));
@@ -104,16 +138,25 @@ impl LocalVerifier {
         let asserted = guarded(kind, || self.checked_claims(request, &keys, now))?;
         // What cannot be mapped must not use the challenge up. The identity's sub stands in it once it is known.
         let mapped = claims::map(asserted, request.fingerprint, request.fingerprint)?;
+        Ok(Judged { known, submitted, proof, mapped, until })
+    }
 
-        self.take(&challenge).await?;
+    /// Steps 7 to 9, for whoever took the challenge.
+    pub(super) async fn let_in_by(
+        &self,
+        answer: Answer<'_>,
+        judged: Judged,
+        now: SystemTime,
+    ) -> Result<Login, AuthError> {
+        let Answer { request, caller, .. } = answer;
+        let Judged { known, submitted, proof, mapped, until } = judged;
         let arrival = Arrival { code: request.enrollment_code.as_deref(), caller };
         let (known, is_new) = self.remember(&request.fingerprint, known, submitted, arrival, now).await?;
         // What the store says now counts: somebody may have revoked or merged in the meantime.
         let until_now = admit(&known.keys, &proof, now)?;
         standing(&known)?;
         let until = earlier(until, until_now);
-        let wants_refresh = request.refresh;
-        self.conclude(&challenge, &known, mapped, until, Answering { is_new, wants_refresh }).await
+        self.conclude(answer, &known, mapped, until, is_new).await
     }
 
     /// A server certificate is never an identity.
@@ -164,7 +207,7 @@ impl LocalVerifier {
             return Err(unknown());
         }
         if self.require_v2 && challenge.origin.is_none() {
-            return Err(AuthError::new(AuthErrorKind::InvalidOrigin));
+            return Err(super::challenge::origin_missing());
         }
         if challenge.expires <= Timestamp::from(now) {
             return Err(AuthError::new(AuthErrorKind::ExpiredNonce));
@@ -260,12 +303,14 @@ impl LocalVerifier {
 
     async fn conclude(
         &self,
-        challenge: &Challenge,
+        answer: Answer<'_>,
         known: &KnownKey,
         mut mapped: Mapped,
         until: Option<Timestamp>,
-        answering: Answering,
+        is_new: bool,
     ) -> Result<Login, AuthError> {
+        let Answer { challenge, by_qr, .. } = answer;
+        let wants_refresh = answer.request.refresh;
         let now = self.now();
         let identity = &known.row.identity;
         mapped.claims.sub = identity.sub.to_string();
@@ -282,25 +327,26 @@ impl LocalVerifier {
             authenticated_at: now,
             expires: limited(now.plus(self.session_lifetime.as_secs())),
             origin: challenge.origin.as_deref().map(str::to_owned),
+            qr: by_qr,
             shared_groups: mapped.shared_groups,
             token: None,
             claims: mapped.claims,
         };
-        if answering.is_new {
+        if is_new {
             self.write_audit_file().await;
         }
         let who = Authenticated::new(session, &identity.groups, self.asserted_groups)
             .named(identity.user_name.clone());
         let expires = limited(now.plus(self.token_lifetime.as_secs()));
         let access_token = self.tokens.issue(who.session(), who.claims(), expires, now).await?;
-        let refresh_token = match answering.wants_refresh {
+        let refresh_token = match wants_refresh {
             true => Some(
                 self.begin_family(who.session(), limited(now.plus(self.refresh_lifetime.as_secs()))).await?,
             ),
             false => None,
         };
         self.stores.keys.note_login(&known.row.fingerprint, now);
-        let lasts = if answering.wants_refresh { self.refresh_lifetime } else { self.session_lifetime };
+        let lasts = if wants_refresh { self.refresh_lifetime } else { self.session_lifetime };
         self.note_session(who.session(), limited(now.plus(lasts.as_secs())));
         let response = VerifyResponse {
             authenticated: true,
@@ -309,7 +355,7 @@ impl LocalVerifier {
             access_token,
             token_type: VerifyResponse::TOKEN_TYPE.to_owned(),
             expires_in: expires.since(now),
-            is_new_enrollment: answering.is_new,
+            is_new_enrollment: is_new,
             refresh_token,
         };
         Ok(Login { response, who })
@@ -425,9 +471,11 @@ impl LocalVerifier {
     ) -> Result<SigningKeys, AuthError> {
         let place = Arc::clone(places).acquire_owned().await;
         let place = place.map_err(|_| AuthError::new(AuthErrorKind::Internal))?;
+        // Whatever is logged there belongs to this request, too.
+        let span = tracing::Span::current();
         let judged = tokio::task::spawn_blocking(move || {
             let _place = place;
-            certificate.judge(now)
+            span.in_scope(|| certificate.judge(now))
         });
         judged.await.unwrap_or_else(|_| Err(AuthError::new(AuthErrorKind::InvalidPublicKey)))
     }

@@ -10,12 +10,16 @@ mod decoy;
 mod due;
 mod emails;
 mod enrollment;
+mod health;
 mod key_cache;
+mod limited;
 mod linking;
 mod login;
+mod qr;
 mod rotation;
 mod services;
 mod sessions;
+mod taken;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -24,20 +28,26 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use capauth_protocol::Fingerprint;
-use capauth_protocol::request::{ChallengeRequest, VerifyRequest};
+use capauth_protocol::request::{
+    ChallengeRequest, QrChallengeRequest, QrDecision, QrVerifyRequest, VerifyRequest,
+};
 use capauth_protocol::response::ChallengeResponse;
+use capauth_protocol::{Fingerprint, Nonce};
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 pub use administration::Administration;
 pub use builder::LocalBuilder;
 pub use capauth_protocol::response::Enrollment as EnrollmentMode;
+pub use health::StoreHealth;
 pub use services::ServiceEntry;
 
 use crate::clock::{Clock, Timestamp};
-use crate::error::AuthError;
+use crate::counts::Counts;
+use crate::error::{AuthError, ConfigError};
+use crate::limits::Limits;
 use crate::openpgp::ServerKey;
+use crate::qr::{QrAnswered, QrChallenge, QrStatus};
 use crate::secret::Sealer;
 use crate::seen::SeenToken;
 use crate::stores::{Places, Stores};
@@ -57,6 +67,9 @@ use crate::verifier::{Audience, Authenticated, Caller, Login, Session, Verifier}
 pub struct LocalVerifier {
     stores: Stores,
     clock: Arc<dyn Clock>,
+    limits: Limits,
+    /// How long something that may be refused may take.
+    patience: Option<Duration>,
     /// Where the service is reached, and the issuer of its tokens.
     base_url: Arc<str>,
     services: services::Services,
@@ -85,6 +98,7 @@ pub struct LocalVerifier {
     audit_file: Option<audit_file::AuditFile>,
     /// When it is looked next what has come due, in milliseconds.
     next_look: AtomicU64,
+    counts: Counts,
     known: key_cache::KeyCache,
     /// Tokens that were verified.
     seen: Cache<SeenToken, authority::Seen>,
@@ -163,17 +177,46 @@ impl LocalVerifier {
     /// Whether a text is the credential of a service that may follow the revocation feed. Takes the same time
     /// whichever it is.
     pub fn feed_credential_matches(&self, credential: &str) -> bool {
-        self.services.credentials().iter().fold(false, |found, known| found | known.matches(credential))
+        self.service_of_credential(credential).is_some()
+    }
+
+    /// Which service's credential a text is. Takes the same time whichever it is.
+    pub fn service_of_credential(&self, credential: &str) -> Option<&Arc<str>> {
+        self.services.of_credential(credential)
     }
 
     /// Whether any service has a credential.
     pub fn has_feed_credentials(&self) -> bool {
-        !self.services.credentials().is_empty()
+        self.services.have_credentials()
     }
 
     /// What the configuration leaves open or lacks, a sentence each, for whoever starts the program.
     pub fn notices(&self) -> &[String] {
         &self.notices
+    }
+
+    /// Whether challenges that name no web origin (V1) are refused.
+    pub fn requires_v2(&self) -> bool {
+        self.require_v2
+    }
+
+    /// The names of the services that challenges are made for, the own one first.
+    pub fn services(&self) -> Vec<&str> {
+        self.services.names()
+    }
+
+    /// The fingerprint of the key that signs challenges.
+    pub fn server_key(&self) -> Option<Fingerprint> {
+        self.server_key.as_ref().map(ServerKey::fingerprint)
+    }
+
+    /// Whether this could work with other stores than its own: their master key, and no key of the server among
+    /// people's. Nothing is written into them.
+    ///
+    /// # Errors
+    /// It could not, in the words of a start with them.
+    pub async fn could_work_with(&self, stores: &Stores) -> Result<(), ConfigError> {
+        builder::check_stores(stores, &self.server_keys, &self.admin_keys).await.map(drop)
     }
 
     /// Where the data is, in words.
@@ -203,12 +246,16 @@ impl Verifier for LocalVerifier {
     }
 
     async fn verify(&self, request: &VerifyRequest, caller: &Caller) -> Result<Login, AuthError> {
-        let result = self.log_in(request, caller).await;
-        if result.is_err() {
-            // A revocation needs no login to be true.
-            self.apply_revocation(request).await;
-        }
-        result
+        self.limited(caller, Some(&request.fingerprint), async {
+            let result = self.log_in(request, caller).await;
+            match &result {
+                Ok(login) => self.counts.login(login.response.is_new_enrollment),
+                // A revocation needs no login to be true.
+                Err(_) => self.apply_revocation(request).await,
+            }
+            result
+        })
+        .await
     }
 
     async fn authenticate(&self, token: &str, audience: Audience) -> Result<Authenticated, AuthError> {
@@ -222,6 +269,47 @@ impl Verifier for LocalVerifier {
 
     async fn end(&self, session: &Session) -> Result<(), AuthError> {
         self.end_session(session).await
+    }
+
+    async fn qr_challenge(
+        &self,
+        request: &QrChallengeRequest,
+        caller: &Caller,
+    ) -> Result<QrChallenge, AuthError> {
+        self.make_qr_challenge(request, caller).await
+    }
+
+    async fn qr_verify(
+        &self,
+        nonce: &Nonce,
+        request: &QrVerifyRequest,
+        caller: &Caller,
+    ) -> Result<QrAnswered, AuthError> {
+        self.limited(caller, Some(&request.answer.fingerprint), async {
+            let result = self.answer_qr(nonce, request, caller).await;
+            if result.is_err() {
+                self.apply_revocation(&request.answer).await;
+            }
+            result
+        })
+        .await
+    }
+
+    async fn qr_status(&self, nonce: &Nonce, poll_token: &str, fetch: bool) -> Result<QrStatus, AuthError> {
+        self.status_of_qr(nonce, poll_token, fetch).await
+    }
+
+    async fn qr_decide(
+        &self,
+        nonce: &Nonce,
+        poll_token: &str,
+        decision: &QrDecision,
+    ) -> Result<QrStatus, AuthError> {
+        self.decide_qr(nonce, poll_token, decision).await
+    }
+
+    async fn qr_changed(&self, nonce: &Nonce, poll_token: &str, told: &QrStatus) -> Result<(), AuthError> {
+        self.qr_moved(nonce, poll_token, told).await
     }
 
     async fn close(&self) -> Result<(), AuthError> {

@@ -40,6 +40,10 @@ impl LocalVerifier {
     /// As for a login; [`AuthErrorKind::Conflict`] when the new key is known here in any way, or the old one is linked or
     /// not in order; [`AuthErrorKind::ExpiredTimestamp`].
     pub async fn rotate(&self, request: &RotateRequest, caller: &Caller) -> Result<Rotated, AuthError> {
+        self.limited(caller, Some(&request.old.value), self.replace_key(request, caller)).await
+    }
+
+    async fn replace_key(&self, request: &RotateRequest, caller: &Caller) -> Result<Rotated, AuthError> {
         self.do_what_is_due().await;
         let (old, new) = (request.old.value, request.new.value);
         let now = self.clock.now();
@@ -85,6 +89,14 @@ impl LocalVerifier {
     /// As for a login; [`AuthErrorKind::Forbidden`] when a subkey signed; [`AuthErrorKind::NotFound`] when nothing
     /// waits.
     pub async fn cancel_rotation(
+        &self,
+        request: &RotationCancelRequest,
+        caller: &Caller,
+    ) -> Result<(), AuthError> {
+        self.limited(caller, Some(&request.old.value), self.cancel_waiting(request, caller)).await
+    }
+
+    async fn cancel_waiting(
         &self,
         request: &RotationCancelRequest,
         caller: &Caller,

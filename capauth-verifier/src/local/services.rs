@@ -35,6 +35,11 @@ impl ServiceEntry {
         self
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The secret with which the service itself asks for the revocation feed.
     #[must_use]
     pub fn credential(mut self, credential: Secret) -> Self {
@@ -58,7 +63,7 @@ pub(super) struct Services {
     /// The base URL's host, by which the own service is called too.
     base_host: String,
     known: HashMap<Arc<str>, Vec<String>>,
-    credentials: Vec<Secret>,
+    credentials: Vec<(Arc<str>, Secret)>,
 }
 
 impl Services {
@@ -79,9 +84,9 @@ impl Services {
             if known.insert(Arc::clone(&name), checked_origins(origins)?).is_some() {
                 return Err(ConfigError::new(format!("the service {name} is listed twice")));
             }
-            credentials.extend(entry.credential);
+            credentials.extend(entry.credential.map(|credential| (name, credential)));
         }
-        if let Some(short) = credentials.iter().find(|c| c.expose().len() < 32) {
+        if let Some((_, short)) = credentials.iter().find(|(_, c)| c.expose().len() < 32) {
             let length = short.expose().len();
             return Err(ConfigError::new(format!(
                 "a service's credential has {length} characters; use 32 or more"
@@ -99,8 +104,23 @@ impl Services {
         self.known.get(service).map(Vec::as_slice)
     }
 
-    pub(super) fn credentials(&self) -> &[Secret] {
-        &self.credentials
+    /// The own one first, the others by name.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.known.keys().map(|name| &**name).collect();
+        names.sort_unstable_by_key(|name| (*name != &*self.own, *name));
+        names
+    }
+
+    pub(super) fn have_credentials(&self) -> bool {
+        !self.credentials.is_empty()
+    }
+
+    /// Whose credential this is. Takes the same time whichever it is.
+    pub(super) fn of_credential(&self, credential: &str) -> Option<&Arc<str>> {
+        self.credentials.iter().fold(None, |found, (name, known)| {
+            let matches = known.matches(credential);
+            found.or(matches.then_some(name))
+        })
     }
 
     /// Which service a challenge is for: a listed one by its name; the own one by nothing at all, its name, the base

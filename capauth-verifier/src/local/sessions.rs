@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::seen::jti_hash;
 use crate::stores::{Actor, Advance, AuditEvent, NewFamily, SessionEntry};
-use crate::verifier::{Authenticated, Session};
+use crate::verifier::{Authenticated, Caller, Session};
 
 /// How many sessions are listed at most.
 const LISTED: u32 = 100;
@@ -132,7 +132,11 @@ impl LocalVerifier {
     ///
     /// # Errors
     /// [`AuthErrorKind::InvalidToken`], whatever is wrong with it; the store is gone.
-    pub async fn refresh_token(&self, token: &str) -> Result<TokenResponse, AuthError> {
+    pub async fn refresh_token(&self, token: &str, caller: &Caller) -> Result<TokenResponse, AuthError> {
+        self.within(self.limits.attempt_to_renew(caller), self.renew(token)).await
+    }
+
+    async fn renew(&self, token: &str) -> Result<TokenResponse, AuthError> {
         self.do_what_is_due().await;
         let now = self.now();
         let Refresh { mut session, generation, until } = self.open_refresh(token)?;
@@ -158,6 +162,7 @@ impl LocalVerifier {
         let access_token = self.tokens.issue(who.session(), who.claims(), session.expires, now).await?;
         let expires_in = session.expires.since(now);
         let refresh_token = self.seal_refresh(&Refresh { session, generation, until })?;
+        self.counts.refreshes.increment(1);
         Ok(TokenResponse { access_token, token_type: "Bearer".to_owned(), expires_in, refresh_token })
     }
 

@@ -155,6 +155,16 @@ fn update(state: &mut State, facts: &KeyFacts, note: &Note) -> bool {
     true
 }
 
+fn set_groups(state: &mut State, identity: Row, groups: &[String]) {
+    let Some(person) = state.identities.get_mut(&identity) else { return };
+    let fewer = person.groups.iter().any(|group| !groups.contains(group));
+    person.groups = groups.to_vec();
+    person.groups.sort();
+    if fewer {
+        state.raise_generation(identity);
+    }
+}
+
 #[async_trait]
 impl KeyStore for MemoryKeyStore {
     async fn find(&self, fingerprint: &Fingerprint) -> StoreResult<Option<EnrolledKey>> {
@@ -232,13 +242,29 @@ impl KeyStore for MemoryKeyStore {
         note: &Note,
     ) -> StoreResult<bool> {
         Ok(self.change_identity(fingerprint, AuditEvent::Groups, note, |state, identity| {
-            let Some(person) = state.identities.get_mut(&identity) else { return };
-            let fewer = person.groups.iter().any(|group| !groups.contains(group));
-            person.groups = groups.to_vec();
-            person.groups.sort();
-            if fewer {
-                state.raise_generation(identity);
+            set_groups(state, identity, groups);
+        }))
+    }
+
+    async fn replace_groups(
+        &self,
+        fingerprint: &Fingerprint,
+        known: &[String],
+        groups: &[String],
+        note: &Note,
+    ) -> StoreResult<Changed> {
+        Ok(self.change(|state| {
+            let Some(identity) = state.kept(fingerprint).map(|key| key.identity) else {
+                return Changed::NotFound;
+            };
+            let Some(person) = state.identities.get(&identity) else { return Changed::NotFound };
+            let sub = person.sub;
+            if person.groups != known {
+                return Changed::Conflict;
             }
+            state.write(AuditEvent::Groups, Some(identity), note);
+            set_groups(state, identity, groups);
+            Changed::Done(sub)
         }))
     }
 
@@ -309,6 +335,10 @@ impl KeyStore for MemoryKeyStore {
             };
             Changed::Done(person.sub)
         }))
+    }
+
+    async fn has_code(&self, hash: &[u8; 32], now: Timestamp) -> StoreResult<bool> {
+        Ok(lock(&self.state).codes.get(hash).is_some_and(|code| code.expires > now))
     }
 
     async fn use_code(&self, fingerprint: &Fingerprint, hash: &[u8; 32], note: &Note) -> StoreResult<bool> {

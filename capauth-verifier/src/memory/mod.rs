@@ -3,7 +3,9 @@
 mod challenges;
 mod keys;
 mod life;
+mod qr;
 mod sessions;
+mod shares;
 mod state;
 mod tokens;
 
@@ -11,6 +13,7 @@ use std::sync::Arc;
 
 pub use challenges::MemoryChallengeStore;
 pub use keys::MemoryKeyStore;
+pub use qr::MemoryQrStore;
 pub use sessions::MemorySessionStore;
 pub use tokens::MemoryTokenStore;
 

@@ -198,7 +198,7 @@ impl State {
     pub(super) fn write(&mut self, what: AuditEvent, subject: Option<Row>, note: &Note) {
         let by = match &note.who {
             Actor::Key(key) => self.kept(key).map(|key| key.identity),
-            Actor::Administrator | Actor::Server => None,
+            Actor::Administrator | Actor::Shell | Actor::Server => None,
         };
         if self.audit.len() < AUDIT_LINES {
             let network = note.network.clone();
@@ -219,6 +219,7 @@ impl State {
                 at: line.at,
                 who: match (line.who, line.by) {
                     (Actor::Administrator, _) => AuditName::Administrator,
+                    (Actor::Shell, _) => AuditName::Shell,
                     (Actor::Server, _) => AuditName::Server,
                     (Actor::Key(_), by) => name(by.unwrap_or(0)),
                 },

@@ -7,16 +7,20 @@
 //! - `message`: the three forms in which a signature over known bytes arrives.
 //! - `check`: one signature by one key, with every check of Sequoia's own verifier.
 //! - `ed25519`: an unlocked Ed25519 key.
+//! - `judged`: a certificate taken over from another key store.
 //! - `server_key`: signing challenges.
+//! - `new_server_key`: making the key for that.
 //! - `support`: which kinds of keys this build verifies.
 
 mod armor;
 mod certificate;
 mod check;
 mod ed25519;
+mod judged;
 #[cfg(feature = "wkd")]
 mod keyring;
 mod message;
+mod new_server_key;
 mod server_key;
 mod signing_keys;
 mod support;
@@ -30,9 +34,11 @@ use sequoia_openpgp::types::Duration;
 
 pub(crate) use certificate::SubmittedCertificate;
 pub(crate) use check::{Checked, check, check_signature};
+pub use judged::{JudgedCertificate, Standing};
 #[cfg(feature = "wkd")]
 pub(crate) use keyring::vouched_until;
 pub(crate) use message::SignedMessage;
+pub use new_server_key::NewServerKey;
 pub use server_key::ServerKey;
 pub(crate) use signing_keys::Refused;
 pub use signing_keys::SigningKeys;

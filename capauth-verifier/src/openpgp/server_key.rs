@@ -80,7 +80,7 @@ impl ServerKey {
         };
         if cfg!(feature = "crypto-rust") && !ed25519 {
             return Err(invalid(
-                "use an Ed25519 key of version 4 (gpg --quick-gen-key NAME ed25519 sign); signing with other \
+                "use an Ed25519 key of version 4 (`capauth-service keygen` makes one); signing with other \
                  algorithms leaks timing in the pure-Rust backend",
             ));
         }

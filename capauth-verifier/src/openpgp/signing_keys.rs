@@ -331,7 +331,7 @@ impl SigningKeys {
     /// Adds what `other` knows of the same certificate. Revocations are the union; a component's facts change only for
     /// newer ones, and of equally old ones the stricter stay; what is missing in `other` stays. Answers whether
     /// anything changed. Does nothing when the primary keys differ in a single byte.
-    pub(crate) fn merge(&mut self, other: &Self) -> bool {
+    pub fn merge(&mut self, other: &Self) -> bool {
         let before = self.clone();
         if !self.same_primary(other) {
             return false;

@@ -19,7 +19,9 @@ use super::keys::Keys;
 use super::link::{Link, bearer, millis};
 use super::{Inner, RemoteVerifier, challenge, upkeep};
 use crate::clock::{Clock, SystemClock};
+use crate::counts::Counts;
 use crate::error::ConfigError;
+use crate::limits::{Limits, RateLimits};
 use crate::origins::service_name;
 use crate::secret::Secret;
 
@@ -203,8 +205,10 @@ impl RemoteBuilder {
         found: Result<Found, Fault>,
     ) -> Result<RemoteVerifier, ConfigError> {
         let changes = Changes::default();
+        let limits = Limits::new(&numbers(&link), &self.clock)?;
         let inner = Arc::new(Inner {
             link,
+            limits,
             own,
             expected,
             session_lifetime: self.session_lifetime,
@@ -222,6 +226,7 @@ impl RemoteBuilder {
             untold: std::sync::Mutex::default(),
             certificate: challenge::Certificate::default(),
             clock: self.clock,
+            counts: Counts::new(),
         });
         if let Ok(found) = found {
             let found = inner.adopt(found)?;
@@ -232,6 +237,19 @@ impl RemoteBuilder {
         let upkeep = upkeep::spawn(&inner);
         Ok(RemoteVerifier { inner, upkeep })
     }
+}
+
+/// Without a credential the service counts all of this application's people as one. So each of them has half as much here:
+/// nobody uses up alone what all others need.
+fn numbers(link: &Link) -> RateLimits {
+    if link.has_credential() {
+        return RateLimits::off();
+    }
+    RateLimits::default()
+        .challenges_per_minute(5)
+        .failures_per_minute(2)
+        .challenges_per_address(150)
+        .failures_per_address(30)
 }
 
 /// Fetches keys and feed for the first time. A service that is away at the moment stops nothing.

@@ -47,15 +47,15 @@ impl Inner {
         }
         // Whatever the client asks for, it signs in here.
         let request = ChallengeRequest { requested_service: self.own.to_string(), ..request.clone() };
-        let answer =
-            self.link.send(&Call::post(PATH, &request).repeatable().of_login(caller.address)).await?;
+        let answer = self.link.send(&Call::post(PATH, &request).repeatable().of_login(caller)).await?;
         if !answer.is_success() {
             return Err(refusal(&self.link, &answer));
         }
         let mut challenge: ChallengeResponse = self.link.parse(&answer)?;
         let now = self.clock.now();
         let older = found.way == Way::AskOlder;
-        check(&challenge, &request, &self.own, older, now)
+        let asked = (request.client_nonce.as_deref(), request.origin.as_deref());
+        check(&challenge, asked, &self.own, older, now)
             .map_err(|words| self.link.fault(FaultKind::Challenge, words))?;
         if let Some(pinned) = self.expected.server_key {
             self.check_server_signature(&challenge, pinned, now).await?;
@@ -69,7 +69,7 @@ impl Inner {
     }
 
     /// Whether the pinned key signed exactly what the person is about to sign.
-    async fn check_server_signature(
+    pub(super) async fn check_server_signature(
         &self,
         challenge: &ChallengeResponse,
         pinned: Fingerprint,
@@ -129,9 +129,10 @@ fn is_signed(armored: &str, text: &str, keys: &SigningKeys, now: SystemTime) -> 
 }
 
 /// Whether the person may be asked to sign this: nothing but our own login, just begun, soon over.
-fn check(
+/// `client_nonce` and `origin` are what was asked for.
+pub(super) fn check(
     challenge: &ChallengeResponse,
-    request: &ChallengeRequest,
+    (client_nonce, origin): (Option<&str>, Option<&str>),
     own: &str,
     older: bool,
     now: SystemTime,
@@ -145,13 +146,12 @@ fn check(
                     CAPAUTH_SERVICES, under the name that `.service(…)` has here",
         );
     }
-    if challenge.nonce.parse::<Nonce>().is_err()
-        || Some(challenge.client_nonce_echo.as_str()) != request.client_nonce.as_deref()
+    if challenge.nonce.parse::<Nonce>().is_err() || Some(challenge.client_nonce_echo.as_str()) != client_nonce
     {
         return Err("the central service answers with a challenge that is not for this login");
     }
     // An older service knows no origins; a newer one that leaves out ours would have people sign for any page.
-    let asked = request.origin.as_deref().unwrap_or_default();
+    let asked = origin.unwrap_or_default();
     if challenge.origin != asked && !(older && challenge.origin.is_empty()) {
         return Err("the central service makes its challenge for another origin than the page's");
     }

@@ -100,6 +100,10 @@ pub(super) struct Reports {
 
 impl Reports {
     pub(super) fn new() -> Self {
+        metrics::describe_counter!(
+            "capauth_remote_failures_total",
+            "What went wrong between the application and its central service, by kind"
+        );
         Self { warned: [const { AtomicU64::new(0) }; FaultKind::COUNT] }
     }
 

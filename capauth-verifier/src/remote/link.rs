@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::error::Error as _;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use capauth_protocol::CLIENT_ADDRESS;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
+use capauth_protocol::{CLIENT_ADDRESS, CLIENT_DEVICE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,9 +19,12 @@ use super::circuit::{Circuit, Pass};
 use super::fault::{Fault, FaultKind, Reports, shown};
 use crate::clock::Clock;
 use crate::error::ConfigError;
+use crate::verifier::Caller;
 
 /// The most exchanges at once that belong to logins, which anybody can begin.
 const LOGIN_PLACES: usize = 16;
+/// The most at once that ask where a login stands, which whoever began one does as often as they like.
+const WATCH_PLACES: usize = 4;
 /// The most at once about tokens.
 const TOKEN_PLACES: usize = 48;
 /// The longest body of an answer, in bytes.
@@ -30,6 +34,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 const IDLE_CONNECTIONS: usize = 8;
 /// The longest `ETag` that is kept, in bytes.
 const MAX_ETAG: usize = 128;
+/// The longest time to wait that is passed on, in seconds.
+const MAX_WAIT: u64 = 24 * 3600;
 
 pub(super) fn millis(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
@@ -50,6 +56,8 @@ pub(super) struct Call<'a> {
     method: Method,
     path: &'static str,
     after: Option<u64>,
+    /// What follows on the path: never told in the log.
+    rest: String,
     body: Vec<u8>,
     proof: Proof<'a>,
     etag: Option<&'a HeaderValue>,
@@ -57,7 +65,7 @@ pub(super) struct Call<'a> {
     /// Whether it may be sent anew when a connection broke that was already made.
     repeatable: bool,
     lane: Lane,
-    address: Option<IpAddr>,
+    caller: Option<&'a Caller>,
 }
 
 /// Who waits, and for whose sake: what strangers do in one lane leaves the others alone.
@@ -65,6 +73,8 @@ pub(super) struct Call<'a> {
 enum Lane {
     /// Somebody who signs in.
     Login,
+    /// Somebody who waits for another device to sign.
+    Watch,
     /// Somebody who shows a token.
     Token,
     /// Nobody: it passes an open circuit, and takes nobody's place.
@@ -77,13 +87,14 @@ impl<'a> Call<'a> {
             method: Method::GET,
             path,
             after: None,
+            rest: String::new(),
             body: Vec::new(),
             proof: Proof::Nothing,
             etag: None,
             limit: MAX_ANSWER,
             repeatable: true,
             lane: Lane::Token,
-            address: None,
+            caller: None,
         }
     }
 
@@ -92,6 +103,11 @@ impl<'a> Call<'a> {
         // Our requests always serialise; should one not, the empty body is refused.
         let body = serde_json::to_vec(body).unwrap_or_default();
         Self { method: Method::POST, body, repeatable: false, ..Self::get(path) }
+    }
+
+    /// What follows on the path.
+    pub(super) fn rest(self, rest: String) -> Self {
+        Self { rest, ..self }
     }
 
     /// Bytes of the body.
@@ -118,10 +134,25 @@ impl<'a> Call<'a> {
         Self { lane: Lane::Background, ..self }
     }
 
-    /// It belongs to a login, by a person at this address. The service counts people by it, and believes the
+    /// Sending it twice would use something up.
+    pub(super) fn once(self) -> Self {
+        Self { repeatable: false, ..self }
+    }
+
+    /// It only asks where a login stands.
+    pub(super) fn of_a_watcher(self) -> Self {
+        Self { lane: Lane::Watch, ..self }
+    }
+
+    /// It belongs to a login, whoever signs in.
+    pub(super) fn of_a_login(self) -> Self {
+        Self { lane: Lane::Login, ..self }
+    }
+
+    /// It belongs to a login, by this person. The service counts people by their address and browser, and believes the
     /// application's credential about it.
-    pub(super) fn of_login(self, address: Option<IpAddr>) -> Self {
-        Self { lane: Lane::Login, address, ..self }
+    pub(super) fn of_login(self, caller: &'a Caller) -> Self {
+        Self { caller: Some(caller), ..self.of_a_login() }
     }
 }
 
@@ -130,6 +161,8 @@ pub(super) struct Answer {
     path: &'static str,
     pub(super) status: u16,
     pub(super) etag: Option<HeaderValue>,
+    /// Seconds after which the service may be asked again.
+    pub(super) retry_after: Option<u64>,
     pub(super) body: Vec<u8>,
 }
 
@@ -157,6 +190,7 @@ pub(super) struct Link {
     credential: Option<HeaderValue>,
     timeout: Duration,
     logins: Gate,
+    watchers: Gate,
     tokens: Gate,
     reports: Reports,
     clock: Arc<dyn Clock>,
@@ -216,6 +250,7 @@ impl Link {
             credential,
             timeout,
             logins: Gate::new(LOGIN_PLACES),
+            watchers: Gate::new(WATCH_PLACES),
             tokens: Gate::new(TOKEN_PLACES),
             reports: Reports::new(),
             clock,
@@ -231,7 +266,16 @@ impl Link {
     }
 
     pub(super) fn is_circuit_open(&self) -> bool {
-        self.logins.circuit.is_open() || self.tokens.circuit.is_open()
+        self.gates().iter().any(|gate| gate.circuit.is_open())
+    }
+
+    fn gates(&self) -> [&Gate; 3] {
+        [&self.logins, &self.watchers, &self.tokens]
+    }
+
+    /// Whether whoever asks again soon had better not ask now.
+    pub(super) fn is_busy_with_watchers(&self) -> bool {
+        self.watchers.places.available_permits() == 0
     }
 
     fn now(&self) -> u64 {
@@ -270,6 +314,7 @@ impl Link {
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Answer, Fault> {
         let gate = match call.lane {
             Lane::Login => Some(&self.logins),
+            Lane::Watch => Some(&self.watchers),
             Lane::Token => Some(&self.tokens),
             Lane::Background => None,
         };
@@ -305,13 +350,9 @@ impl Link {
         match (gate, failed) {
             (Some(gate), Some(failed)) if is_away(failed) => gate.circuit.failed(pass, self.now()),
             (Some(gate), _) => gate.circuit.succeeded(),
-            (None, None) => {
-                self.logins.circuit.succeeded();
-                self.tokens.circuit.succeeded();
-            }
+            (None, None) => self.gates().iter().for_each(|gate| gate.circuit.succeeded()),
             (None, Some(failed)) if is_away(failed) => {
-                self.logins.circuit.failed(pass, self.now());
-                self.tokens.circuit.failed(pass, self.now());
+                self.gates().iter().for_each(|gate| gate.circuit.failed(pass, self.now()));
             }
             (None, Some(_)) => {}
         }
@@ -336,7 +377,7 @@ impl Link {
 
     fn request(&self, call: &Call<'_>) -> Result<RequestBuilder, Failed> {
         let after = call.after.map(|after| format!("?after={after}")).unwrap_or_default();
-        let url = format!("{}{}{after}", self.url, call.path);
+        let url = format!("{}{}{}{after}", self.url, call.path, call.rest);
         let mut request =
             self.client.request(call.method.clone(), url).header(ACCEPT, HeaderValue::from_static(JSON));
         if call.method == Method::POST {
@@ -345,9 +386,12 @@ impl Link {
         if let Some(etag) = call.etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        if let (Lane::Login, Some(credential)) = (call.lane, &self.credential) {
-            if let Some(address) = call.address {
+        if let (Lane::Login, Proof::Nothing, Some(credential)) = (call.lane, call.proof, &self.credential) {
+            if let Some(address) = call.caller.and_then(|caller| caller.address) {
                 request = request.header(CLIENT_ADDRESS, address.to_string());
+            }
+            if let Some(device) = call.caller.and_then(|caller| caller.device) {
+                request = request.header(CLIENT_DEVICE, device.to_hex());
             }
             return Ok(request.header(AUTHORIZATION, credential.clone()));
         }
@@ -386,8 +430,11 @@ fn chain(error: &reqwest::Error) -> String {
 async fn read(mut response: Response, call: &Call<'_>) -> Result<Answer, Failed> {
     let (path, status) = (call.path, response.status().as_u16());
     let etag = response.headers().get(ETAG).filter(|etag| etag.len() <= MAX_ETAG).cloned();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
     match status {
-        304 if call.etag.is_some() => return Ok(Answer { path, status, etag, body: Vec::new() }),
+        304 if call.etag.is_some() => {
+            return Ok(Answer { path, status, etag, retry_after, body: Vec::new() });
+        }
         300..400 => return Err(redirect(&response, path)),
         200..300 | 400..500 => {}
         _ => {
@@ -416,7 +463,13 @@ async fn read(mut response: Response, call: &Call<'_>) -> Result<Answer, Failed>
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { path, status, etag, body })
+    Ok(Answer { path, status, etag, retry_after, body })
+}
+
+/// A time to wait, within a day. The other form, a date, is not used between services of ours.
+fn seconds(value: &HeaderValue) -> Option<u64> {
+    let seconds: u64 = value.to_str().ok().filter(|text| text.len() <= 8)?.parse().ok()?;
+    Some(seconds.clamp(1, MAX_WAIT))
 }
 
 fn is_json(response: &Response) -> bool {

@@ -6,7 +6,7 @@ use capauth_protocol::response::VerifyResponse;
 use serde::Deserialize;
 
 use super::Inner;
-use super::discovery::Way;
+use super::discovery::{Found, Way};
 use super::fault::{Fault, FaultKind};
 use super::introspection::NotGood;
 use super::link::Call;
@@ -20,25 +20,22 @@ const OLDER_LIFETIME: u64 = 3600;
 
 /// What is read of the answer. Who signed in stands in the token, and nowhere else.
 #[derive(Deserialize)]
-struct Verified {
-    authenticated: bool,
-    access_token: String,
+pub(super) struct Verified {
+    pub(super) authenticated: bool,
+    pub(super) access_token: String,
     #[serde(default)]
-    expires_in: u64,
+    pub(super) expires_in: u64,
     #[serde(default)]
-    is_new_enrollment: bool,
+    pub(super) is_new_enrollment: bool,
 }
 
 impl Inner {
     pub(super) async fn log_in(&self, request: &VerifyRequest, caller: &Caller) -> Result<Login, AuthError> {
         let found = self.found()?;
-        // A login that could not be taken up must not use the challenge up.
-        if found.way == Way::Keys && !self.feed.is_fresh(super::link::millis(self.clock.now())) {
-            return Err(NotGood::Stale.into());
-        }
+        self.may_take_up(&found)?;
         // Where the person goes afterwards is between them and this application.
         let request = VerifyRequest { redirect: None, refresh: false, ..request.clone() };
-        let call = Call::post(PATH, &request).of_login(caller.address);
+        let call = Call::post(PATH, &request).of_login(caller);
         if call.length() > MAX_BODY {
             return Err(AuthErrorKind::InvalidRequest.into());
         }
@@ -47,6 +44,24 @@ impl Inner {
             return Err(refusal(&self.link, &answer));
         }
         let verified: Verified = self.link.parse(&answer)?;
+        let login = self.take_up(&found, verified).await?;
+        if login.who.fingerprint() != request.fingerprint {
+            let words = "the central service answers a login with another person's token";
+            return Err(self.broken(words).into());
+        }
+        Ok(login)
+    }
+
+    /// A login that could not be taken up must not use the challenge up.
+    pub(super) fn may_take_up(&self, found: &Found) -> Result<(), AuthError> {
+        if found.way == Way::Keys && !self.feed.is_fresh(super::link::millis(self.clock.now())) {
+            return Err(NotGood::Stale.into());
+        }
+        Ok(())
+    }
+
+    /// Who signed in: by the token that the service gives for it, and by nothing beside it.
+    pub(super) async fn take_up(&self, found: &Found, verified: Verified) -> Result<Login, AuthError> {
         if !verified.authenticated {
             return Err(self
                 .broken("the central service answers a login with neither a yes nor a no")
@@ -54,13 +69,9 @@ impl Inner {
         }
         let expires_in = verified.expires_in.min(OLDER_LIFETIME);
         let (who, ends) = self
-            .who_logged_in(&found, &verified.access_token, expires_in)
+            .who_logged_in(found, &verified.access_token, expires_in)
             .await
             .map_err(|reason| self.not_taken(reason))?;
-        if who.fingerprint() != request.fingerprint {
-            let words = "the central service answers a login with another person's token";
-            return Err(self.broken(words).into());
-        }
         let response = VerifyResponse {
             authenticated: true,
             fingerprint: who.fingerprint(),
@@ -74,7 +85,7 @@ impl Inner {
         Ok(Login { response, who })
     }
 
-    fn broken(&self, words: &'static str) -> Fault {
+    pub(super) fn broken(&self, words: &'static str) -> Fault {
         self.link.fault(FaultKind::Malformed, words)
     }
 

@@ -10,6 +10,7 @@ mod introspection;
 mod keys;
 mod link;
 mod login;
+mod qr;
 mod refusal;
 mod upkeep;
 mod whose;
@@ -20,7 +21,10 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use capauth_protocol::request::{ChallengeRequest, VerifyRequest};
+use capauth_protocol::Nonce;
+use capauth_protocol::request::{
+    ChallengeRequest, QrChallengeRequest, QrDecision, QrVerifyRequest, VerifyRequest,
+};
 use capauth_protocol::response::ChallengeResponse;
 use moka::sync::Cache;
 use tokio::sync::Mutex;
@@ -29,7 +33,10 @@ use tokio::task::AbortHandle;
 pub use builder::RemoteBuilder;
 
 use crate::clock::{Clock, Timestamp};
+use crate::counts::Counts;
 use crate::error::{AuthError, AuthErrorKind};
+use crate::limits::Limits;
+use crate::qr::{QrAnswered, QrChallenge, QrStatus};
 use crate::seen::SeenToken;
 use crate::verifier::{Audience, Authenticated, Caller, Login, Session, Verifier};
 
@@ -60,6 +67,8 @@ pub struct RemoteVerifier {
 
 struct Inner {
     link: link::Link,
+    /// Counts where the service cannot tell this application's people apart.
+    limits: Limits,
     clock: Arc<dyn Clock>,
     /// The service that is let in to here.
     own: Arc<str>,
@@ -84,6 +93,7 @@ struct Inner {
     /// What was ended here and the service has not been told of yet.
     untold: std::sync::Mutex<HashMap<String, Timestamp>>,
     certificate: challenge::Certificate,
+    counts: Counts,
 }
 
 impl Inner {
@@ -163,11 +173,16 @@ impl Verifier for RemoteVerifier {
         request: &ChallengeRequest,
         caller: &Caller,
     ) -> Result<ChallengeResponse, AuthError> {
-        self.inner.make_challenge(request, caller).await
+        self.inner.limits.challenge(caller, Some(&request.fingerprint))?;
+        let made = self.inner.make_challenge(request, caller).await;
+        made.inspect(|_| self.inner.counts.challenges.increment(1))
     }
 
     async fn verify(&self, request: &VerifyRequest, caller: &Caller) -> Result<Login, AuthError> {
-        self.inner.log_in(request, caller).await
+        let attempt = self.inner.limits.attempt(caller, Some(&request.fingerprint)).await?;
+        let login = self.inner.log_in(request, caller).await;
+        attempt.conclude(&login);
+        login.inspect(|login| self.inner.counts.login(login.response.is_new_enrollment))
     }
 
     /// A token for another service is never good here, whatever the audience.
@@ -181,6 +196,50 @@ impl Verifier for RemoteVerifier {
 
     async fn end(&self, session: &Session) -> Result<(), AuthError> {
         self.inner.end(session).await
+    }
+
+    async fn qr_challenge(
+        &self,
+        request: &QrChallengeRequest,
+        caller: &Caller,
+    ) -> Result<QrChallenge, AuthError> {
+        self.inner.limits.challenge(caller, None)?;
+        let made = self.inner.make_qr_challenge(request, caller).await;
+        made.inspect(|_| self.inner.counts.challenges.increment(1))
+    }
+
+    async fn qr_verify(
+        &self,
+        nonce: &Nonce,
+        request: &QrVerifyRequest,
+        caller: &Caller,
+    ) -> Result<QrAnswered, AuthError> {
+        let attempt = self.inner.limits.attempt(caller, Some(&request.answer.fingerprint)).await?;
+        let answered = self.inner.answer_qr(nonce, request, caller).await;
+        attempt.conclude(&answered);
+        answered
+    }
+
+    async fn qr_status(&self, nonce: &Nonce, poll_token: &str, fetch: bool) -> Result<QrStatus, AuthError> {
+        let status = self.inner.status_of_qr(nonce, poll_token, fetch).await;
+        status.inspect(|status| {
+            if let QrStatus::Authenticated { login: Some(login) } = status {
+                self.inner.counts.login_by_qr(login.response.is_new_enrollment);
+            }
+        })
+    }
+
+    async fn qr_decide(
+        &self,
+        nonce: &Nonce,
+        poll_token: &str,
+        decision: &QrDecision,
+    ) -> Result<QrStatus, AuthError> {
+        self.inner.decide_qr(nonce, poll_token, decision).await
+    }
+
+    async fn qr_changed(&self, nonce: &Nonce, poll_token: &str, told: &QrStatus) -> Result<(), AuthError> {
+        self.inner.qr_moved(nonce, poll_token, told).await
     }
 
     async fn close(&self) -> Result<(), AuthError> {

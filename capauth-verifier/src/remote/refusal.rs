@@ -1,6 +1,7 @@
 //! What the service refuses: as much of it as is the client's business.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use capauth_protocol::ErrorCode;
 use serde_json::Value;
@@ -41,9 +42,13 @@ pub(super) fn refusal(link: &Link, answer: &Answer) -> AuthError {
         | ErrorCode::Unavailable => link.unexpected(answer).into(),
         code => {
             let kind = AuthErrorKind::of_code(code).unwrap_or(AuthErrorKind::InvalidRequest);
-            match refused.words.filter(|words| is_fit_to_show(words)) {
+            let error = match refused.words.filter(|words| is_fit_to_show(words)) {
                 Some(words) => AuthError::with_words(kind, Cow::Owned(words)),
                 None => AuthError::new(kind),
+            };
+            match answer.retry_after.filter(|_| kind == AuthErrorKind::TooManyRequests) {
+                Some(seconds) => error.retry_after(Duration::from_secs(seconds)),
+                None => error,
             }
         }
     }

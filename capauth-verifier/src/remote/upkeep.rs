@@ -141,6 +141,12 @@ impl Inner {
                 self.link.url()
             ));
         }
+        if !self.link.has_credential() {
+            notices.push(String::from(
+                "This application shows the central service no credential, so the service's rate limits count all of its \
+                 people as one: a few strangers can keep anybody from signing in here. Call `.credential(…)`.",
+            ));
+        }
         match self.found() {
             Ok(found) => notices.extend(found.notices.iter().cloned()),
             Err(_) => notices.push(format!(

@@ -67,6 +67,8 @@ fn bare(told: &Told, token: &str, own: &str, now: Timestamp) -> Session {
         authenticated_at: told.authenticated_at.unwrap_or(now),
         expires,
         origin: None,
+        // What it was made of says it, should it ever matter here: nobody administers at an application.
+        qr: false,
         shared_groups: Some(Vec::new()),
         token: Some(Secret::new(token)),
         claims: OidcClaims::new(told.sub.to_string(), told.claims.capauth_fingerprint),
@@ -79,7 +81,9 @@ impl Inner {
             return Err(invalid());
         }
         let now = self.clock.now();
-        if let Some(seen) = self.seen.get(token)
+        let seen = self.seen.get(token);
+        self.counts.seen_tokens.note(seen.is_some());
+        if let Some(seen) = seen
             && let Some(who) = self.seen_before(token, &seen, now)?
         {
             return Ok(who);

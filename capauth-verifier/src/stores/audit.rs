@@ -27,6 +27,8 @@ impl Note {
 pub enum Actor {
     /// Whoever holds the administrator's token, or the program that CapAuth is built into.
     Administrator,
+    /// Whoever may write the database, with a command beside the service.
+    Shell,
     /// The holder of this key: themselves, or as an administrator.
     Key(Fingerprint),
     /// The server, because it was time.
@@ -91,6 +93,8 @@ events! {
     TokenEnded = "token_ended";
     /// A refresh token was shown twice, and its family ended.
     RefreshReused = "refresh_reused";
+    /// A backup took the place of the database.
+    Restored = "restored";
 }
 
 /// A name in the audit log.
@@ -98,6 +102,8 @@ events! {
 pub enum AuditName {
     /// The administrator's token, or the program itself.
     Administrator,
+    /// A command beside the service.
+    Shell,
     /// The server.
     Server,
     /// An identity.

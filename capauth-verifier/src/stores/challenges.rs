@@ -37,6 +37,21 @@ impl AddressPrefix {
     pub const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// Whether there was an address at all.
+    pub const fn is_known(&self) -> bool {
+        self.0[0] != 0
+    }
+
+    /// The wider network around it, of which one party often has all: a /24 of IPv4, a /48 of IPv6.
+    pub(crate) const fn network(&self) -> Self {
+        let mut network = self.0;
+        match network[0] {
+            4 => network[4] = 0,
+            _ => (network[7], network[8]) = (0, 0),
+        }
+        Self(network)
+    }
 }
 
 /// A challenge that was given out.
@@ -86,5 +101,16 @@ mod tests {
         assert_eq!(prefix("192.0.2.1"), prefix("::ffff:192.0.2.1"));
         assert_ne!(prefix("192.0.2.1"), prefix("192.0.2.2"));
         assert_ne!(prefix("0.0.0.0"), AddressPrefix::of(None));
+        assert!(prefix("0.0.0.0").is_known() && !AddressPrefix::of(None).is_known());
+    }
+
+    #[test]
+    fn networks_are_wider_than_prefixes() {
+        let network = |text: &str| AddressPrefix::of(Some(text.parse().unwrap())).network();
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:ffff::2"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:2:2::1"));
+        assert_eq!(network("192.0.2.1"), network("192.0.2.200"));
+        assert_ne!(network("192.0.2.1"), network("192.0.3.1"));
+        assert_ne!(network("0.0.0.0"), AddressPrefix::of(None).network());
     }
 }

@@ -278,6 +278,16 @@ pub trait KeyStore: Send + Sync + 'static {
         note: &Note,
     ) -> StoreResult<bool>;
 
+    /// As [`set_groups`](Self::set_groups), if they still are `known`, in order: else [`Changed::Conflict`], and nobody's
+    /// decision is lost. Read again, decide again.
+    async fn replace_groups(
+        &self,
+        fingerprint: &Fingerprint,
+        known: &[String],
+        groups: &[String],
+        note: &Note,
+    ) -> StoreResult<Changed>;
+
     /// Gives the key's identity an account name, or takes it away. `hash` is the name's keyed hash, by which it is
     /// remembered for good: a name that another identity ever had is a [`Changed::Conflict`].
     async fn set_user_name(
@@ -317,6 +327,9 @@ pub trait KeyStore: Send + Sync + 'static {
 
     /// Remembers a one-time code for enrolment.
     async fn add_code(&self, code: &NewCode, note: &Note) -> StoreResult<()>;
+
+    /// Whether a one-time code for enrolment would be good. Uses nothing up.
+    async fn has_code(&self, hash: &[u8; 32], now: Timestamp) -> StoreResult<bool>;
 
     /// Lets a key in that waits, by a one-time code, which is used up by it. `false`: it does not wait, or the code is not
     /// good.

@@ -6,15 +6,17 @@
 //! - [`SessionStore`] holds what people see of their sessions, which may be written a little later, and the families
 //!   of refresh tokens, which are durable.
 //! - [`ChallengeStore`] holds what must *exist* to be used, and is taken when it is. Losing it only means that
-//!   somebody asks for a new challenge.
+//!   somebody asks for a new challenge. [`QrStore`] is of the same kind.
 //!
 //! Identities (a `sub`, its groups, its generation) stand apart from the keys that sign for them, so that one
 //! identity may have several keys over its life.
 
 mod audit;
 mod challenges;
+mod counted;
 mod keys;
 mod life;
+mod qr;
 mod sessions;
 mod tokens;
 
@@ -22,15 +24,20 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use audit::{Actor, AuditEntry, AuditEvent, AuditName, AuditPage, Note};
+pub(crate) use counted::counted;
+
 pub use challenges::{AddressPrefix, Challenge, ChallengeStore};
 pub use keys::{
     Admission, EnrolledKey, Enrollment, FingerprintPrefix, HashOf, Identity, KeyFacts, KeyQuery, KeyRole,
     KeyStore, MAX_LINKED, NewKey, Places, ROTATION_DOUBT, RevokedBy,
 };
 pub use life::{Changed, Link, NewCode, Rotation, Unlink};
+pub(crate) use qr::Tried;
+pub use qr::{QrEnd, QrLogin, QrRow, QrState, QrStore};
 pub use sessions::{Advance, NewFamily, REFRESH_GRACE, SessionEntry, SessionStore};
 pub use tokens::{Installation, KeyPurpose, Revocation, RevocationPage, StoredTokenKey, TokenStore};
 
+use crate::memory::MemoryQrStore;
 use crate::secret::MasterKey;
 
 /// Why a store did not answer. The text is for the log; clients never see it.
@@ -79,6 +86,8 @@ pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
     /// Challenges that wait for their answer.
     pub challenges: Arc<dyn ChallengeStore>,
+    /// Logins that another device is to sign.
+    pub qr: Arc<dyn QrStore>,
     /// Derives every symmetric key.
     pub master_key: MasterKey,
     /// Where this is, in words for a person (`/var/lib/capauth/keys.db`).
@@ -86,7 +95,7 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Stores that belong together.
+    /// Stores that belong together. Logins from another device are remembered in this process.
     pub fn new(
         keys: Arc<dyn KeyStore>,
         tokens: Arc<dyn TokenStore>,
@@ -95,7 +104,15 @@ impl Stores {
         master_key: MasterKey,
         place: impl Into<String>,
     ) -> Self {
-        Self { keys, tokens, sessions, challenges, master_key, place: place.into() }
+        let qr = Arc::new(MemoryQrStore::default());
+        Self { keys, tokens, sessions, challenges, qr, master_key, place: place.into() }
+    }
+
+    /// The same, with another place for logins from another device: one that several processes share.
+    #[must_use]
+    pub fn with_qr(mut self, qr: Arc<dyn QrStore>) -> Self {
+        self.qr = qr;
+        self
     }
 }
 

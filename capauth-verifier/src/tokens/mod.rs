@@ -60,6 +60,9 @@ struct Payload<C> {
     capauth_session_until: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     capauth_origin: Option<String>,
+    /// Whether another device signed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    capauth_qr: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     capauth_shared_groups: Option<Vec<String>>,
     #[serde(flatten)]
@@ -129,6 +132,7 @@ impl Tokens {
             capauth_epoch: session.epoch,
             capauth_session_until: Some(session.expires.min(now.plus(LONGEST_ELSEWHERE)).as_unix()),
             capauth_origin: session.origin.clone(),
+            capauth_qr: session.qr,
             capauth_shared_groups: session.shared_groups.clone(),
             claims,
         };
@@ -253,6 +257,7 @@ pub(crate) fn read_with(
         authenticated_at: Timestamp::from_unix(payload.auth_time),
         expires: Timestamp::from_unix(payload.exp),
         origin: payload.capauth_origin,
+        qr: payload.capauth_qr,
         shared_groups: payload.capauth_shared_groups,
         token: None,
         claims,

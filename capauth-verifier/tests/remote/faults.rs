@@ -16,9 +16,9 @@ use crate::http::Reply;
 
 const UNAVAILABLE: AuthErrorKind = AuthErrorKind::Unavailable;
 
-/// How often each kind of failure was counted.
+/// How often each kind of failure was counted, and what was made.
 #[derive(Default, Clone)]
-struct Counts(Arc<Mutex<HashMap<String, u64>>>);
+pub(crate) struct Counts(Arc<Mutex<HashMap<String, u64>>>);
 
 struct One(Counts, String);
 
@@ -36,9 +36,14 @@ impl Recorder for Counts {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        assert_eq!(key.name(), "capauth_remote_failures_total");
-        let kind = key.labels().find(|label| label.key() == "kind").unwrap().value().to_owned();
-        Counter::from_arc(Arc::new(One(self.clone(), kind)))
+        let label = |name| key.labels().find(|label| label.key() == name).unwrap().value().to_owned();
+        let named = match key.name() {
+            "capauth_remote_failures_total" => label("kind"),
+            "capauth_logins_total" => format!("made: {}", label("how")),
+            "capauth_challenges_total" => "made: challenge".to_owned(),
+            _ => return Counter::noop(),
+        };
+        Counter::from_arc(Arc::new(One(self.clone(), named)))
     }
 
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
@@ -53,6 +58,12 @@ impl Recorder for Counts {
 impl Counts {
     /// Runs a test on this thread, where failures are counted here.
     fn during(test: impl Future<Output = ()>) -> HashMap<String, u64> {
+        let mut counts = Self::of_everything_during(test);
+        counts.retain(|name, _| !name.starts_with("made: "));
+        counts
+    }
+
+    pub(crate) fn of_everything_during(test: impl Future<Output = ()>) -> HashMap<String, u64> {
         let counts = Self::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         metrics::with_local_recorder(&counts, || runtime.block_on(test));

@@ -1,6 +1,6 @@
 //! Logins: nothing is believed that the token does not say.
 
-use capauth_verifier::{AuthErrorKind, Caller, Verifier as _};
+use capauth_verifier::{AuthErrorKind, Caller, DeviceId, Verifier as _};
 use serde_json::json;
 
 use crate::central::{
@@ -19,7 +19,8 @@ async fn a_login_is_what_its_token_says() {
     let mut request = verify_request();
     request.redirect = Some(String::from("/private"));
     request.enrollment_code = Some(String::from("code"));
-    let caller = Caller { address: Some("203.0.113.7".parse().unwrap()), host: None };
+    let device = DeviceId::from_hex("0123456789abcdef0123456789abcdef");
+    let caller = Caller { address: Some("203.0.113.7".parse().unwrap()), device, ..Caller::default() };
     let login = verifier.verify(&request, &caller).await.unwrap();
     assert_eq!(login.who.sub().to_string(), PERSON);
     assert_eq!(login.who.groups(), ["readers"]);
@@ -33,10 +34,12 @@ async fn a_login_is_what_its_token_says() {
     let sent = central.server.asked(VERIFY)[0].json();
     assert_eq!(sent["enrollment_code"], "code");
     assert!(sent.get("redirect").is_none());
-    // The service counts people by their address, on the word of an application it knows.
+    // The service counts people by their address and browser, on the word of an application it knows.
     let proof = format!("Bearer {CREDENTIAL}");
     assert_eq!(central.server.asked(VERIFY)[0].header("authorization"), proof);
     assert_eq!(central.server.asked(VERIFY)[0].header("capauth-client-address"), "203.0.113.7");
+    let browser = central.server.asked(VERIFY)[0].header("capauth-client-device").to_owned();
+    assert_eq!(browser, "0123456789abcdef0123456789abcdef");
 
     let resumed = verifier.resume(session).await.unwrap();
     assert_eq!(resumed.claims(), login.who.claims());
@@ -128,6 +131,33 @@ async fn a_refused_login_is_told_as_what_it_is() {
             .server
             .always(VERIFY, Reply::json(status, &json!({"error": word, "error_description": "Words."})));
         assert_eq!(log_in(&verifier).await.unwrap_err().kind(), kind, "{word}");
+    }
+}
+
+/// For how long to wait is passed on, as far as it can be believed.
+#[tokio::test]
+async fn a_service_that_is_asked_too_often_says_for_how_long_to_wait() {
+    let central = Central::start().await;
+    let verifier = central.verifier().await;
+    let body = json!({"error": "too_many_requests", "error_description": "Words."}).to_string();
+    for (status, header, wait) in [
+        (429, "Retry-After: 17", Some(17)),
+        (429, "Retry-After: 0", Some(1)),
+        (429, "Retry-After: 99999999", Some(24 * 3600)),
+        (429, "Retry-After: 999999999999999999999999", None),
+        (429, "Retry-After: -1", None),
+        (429, "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT", None),
+        (429, "X-Other: 1", None),
+    ] {
+        let answer = format!(
+            "HTTP/1.1 {status} Too Many Requests\r\n{header}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        central.server.always(VERIFY, Reply::raw(answer));
+        let refused = log_in(&verifier).await.unwrap_err();
+        assert_eq!(refused.kind(), AuthErrorKind::TooManyRequests, "{header}");
+        assert_eq!(refused.seconds_to_wait(), wait, "{header}");
     }
 }
 

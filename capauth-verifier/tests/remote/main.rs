@@ -16,4 +16,5 @@ mod following;
 mod http;
 mod logins;
 mod older;
+mod qr;
 mod tokens;

@@ -6,7 +6,7 @@ use actix_web::{App, HttpServer, web};
 use axum::Router;
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
-use capauth_tower::{AuthLayer, Authenticated, Body, CapAuth};
+use capauth_tower::{AuthLayer, Authenticated, Body, CapAuth, RateLimits};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -23,7 +23,8 @@ const HELLO: &str = "Hello";
 /// Serves in this framework on a free port until killed; prints where.
 pub(crate) async fn serve(framework: &str) -> Result<(), String> {
     let stores = capauth_verifier::memory::stores().map_err(words)?;
-    let capauth = CapAuth::local("capauth.local").stores(stores).build().await.map_err(words)?;
+    let config = CapAuth::local("capauth.local").stores(stores).rate_limits(RateLimits::off());
+    let capauth = config.build().await.map_err(words)?;
     match framework {
         "tower" => tower(capauth).await,
         "axum" => axum(capauth).await,

@@ -7,13 +7,31 @@ use capauth_tests::foreign::sqlite;
 use capauth_tests::http::Client;
 use capauth_tests::process::{CpuTime, resident_bytes};
 use capauth_tests::sequoia::Key;
-use capauth_tests::service::Service;
+use capauth_tests::service::{Service, Settings};
 
 use super::{Connection, Kind, Options, drive, median, people, row};
 
 /// People who sign in, in rotation.
 const PEOPLE: usize = 50;
 const STARTS: usize = 9;
+
+/// How the service is set up: bare, and as it is in earnest.
+const SET_UPS: [(&str, Settings<'_>); 2] = [
+    ("no rate limits, no audit file, no metrics", &[("CAPAUTH_NO_RATE_LIMITS", "true")]),
+    ("with rate limits, an audit file and metrics", IN_EARNEST),
+];
+
+/// Everything that a service in earnest has on. The limits count, and refuse nobody: all of this comes from one address.
+const IN_EARNEST: Settings<'_> = &[
+    ("CAPAUTH_NO_RATE_LIMITS", "false"),
+    ("CAPAUTH_CHALLENGES_PER_MINUTE", "60000"),
+    ("CAPAUTH_FAILURES_PER_MINUTE", "60000"),
+    ("CAPAUTH_CHALLENGES_PER_ADDRESS", "60000"),
+    ("CAPAUTH_FAILURES_PER_ADDRESS", "60000"),
+    ("CAPAUTH_ENROLLMENTS_PER_HOUR", "60000"),
+    ("CAPAUTH_AUDIT_FILE", "audit.jsonl"),
+    ("CAPAUTH_METRICS", "127.0.0.1:0"),
+];
 
 /// A kind of login, and how many floors it may cost.
 struct Row {
@@ -43,28 +61,32 @@ pub(crate) async fn run(args: Vec<String>) -> Result<bool, String> {
     println!("{logins} logins a round, {rounds} rounds, medians; CPU time of the server's process\n");
     let mut reached = Vec::new();
     let server_key = Key::ed25519("CapAuth").secret_armor();
-    for Row { what, server_signs, kind, limit } in ROWS {
-        let settings: &[_] =
-            if server_signs { &[("CAPAUTH_SERVER_KEY_ARMOR", server_key.as_str())] } else { &[] };
-        let service = Service::start(settings);
-        enrol(&service, &people).await;
-        let mut measured = Vec::new();
-        for round in 0..=rounds {
-            // The floor always answers the plain login: it is one number.
-            let below = cost(&floor, &people, logins, |_| Kind::Plain).await;
-            let above = cost(&service, &people, logins, kind).await;
-            // The first round warms up.
-            if round > 0 {
-                measured.push((above, below));
+    for (name, set_up) in SET_UPS {
+        println!("{name}:");
+        for Row { what, server_signs, kind, limit } in ROWS {
+            let signs = server_signs.then_some(("CAPAUTH_SERVER_KEY_ARMOR", server_key.as_str()));
+            let settings: Vec<_> = set_up.iter().copied().chain(signs).collect();
+            let service = Service::start(&settings);
+            enrol(&service, &people).await;
+            let mut measured = Vec::new();
+            for round in 0..=rounds {
+                // The floor always answers the plain login: it is one number.
+                let below = cost(&floor, &people, logins, |_| Kind::Plain).await;
+                let above = cost(&service, &people, logins, kind).await;
+                // The first round warms up.
+                if round > 0 {
+                    measured.push((above, below));
+                }
             }
+            let ratio = median(measured.iter().map(|(above, below)| above / below).collect());
+            reached.push(row(what, ratio, "×", limit));
+            let (above, below) = measured.into_iter().unzip();
+            println!("{:<52} {:>8.1} µs  over a floor of {:.1} µs", "", median(above), median(below));
         }
-        let ratio = median(measured.iter().map(|(above, below)| above / below).collect());
-        reached.push(row(what, ratio, "×", limit));
-        let (above, below) = measured.into_iter().unzip();
-        println!("{:<52} {:>8.1} µs  over a floor of {:.1} µs", "", median(above), median(below));
+        reached.extend(starts(set_up).await);
+        reached.push(memory(&people, keys, logins, set_up).await);
+        println!();
     }
-    reached.extend(starts().await);
-    reached.push(memory(&people, keys, logins).await);
     Ok(!options.has("--check") || reached.iter().all(|reached| *reached))
 }
 
@@ -83,13 +105,13 @@ async fn cost(server: &Service, people: &Arc<Vec<Key>>, logins: usize, kind: fn(
 }
 
 /// From the start of the program to its first answer: where it never ran, and where it did.
-async fn starts() -> [bool; 2] {
+async fn starts(set_up: Settings<'_>) -> [bool; 2] {
     let (mut first, mut later) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         for times in [&mut first, &mut later] {
             let begun = Instant::now();
-            let service = Service::start_in(&folder, &[]);
+            let service = Service::start_in(&folder, set_up);
             assert_eq!(Client::new(service.url()).get("/health").await.status, 200);
             times.push(begun.elapsed().as_secs_f64() * 1000.0);
             service.terminate();
@@ -102,14 +124,14 @@ async fn starts() -> [bool; 2] {
 }
 
 /// Memory under load, with many keys enrolled besides those that sign in.
-async fn memory(people: &Arc<Vec<Key>>, keys: usize, logins: usize) -> bool {
-    let service = Service::start(&[]);
+async fn memory(people: &Arc<Vec<Key>>, keys: usize, logins: usize, set_up: Settings<'_>) -> bool {
+    let service = Service::start(set_up);
     enrol(&service, people).await;
     let folder = service.folder();
     let database = service.database();
     assert!(service.terminate().success());
     fill(&database, keys);
-    let service = Service::start_in(&folder, &[]);
+    let service = Service::start_in(&folder, set_up);
     let told = Client::new(service.url()).get("/capauth/v1/status").await.json();
     drive(service.address(), people, logins, |_| Kind::Plain).await;
     let megabytes = resident_bytes(service.pid()) as f64 / 1024.0 / 1024.0;

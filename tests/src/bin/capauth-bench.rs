@@ -19,7 +19,8 @@ const HELP: &str = "\
 Measures a release build of the service. `cargo xtask bench` and `cargo xtask soak` build it first.
 
   capauth-bench login [--check] [--logins N] [--rounds N] [--keys N]
-      server CPU time of a login against the floor, start, memory with N keys enrolled
+      server CPU time of a login against the floor, start, memory with N keys enrolled; bare, and with rate
+      limits, an audit file and metrics
   capauth-bench guard [--check] [--requests N] [--rounds N] [--tokens N]
       what a guard adds to a request in each framework, its token seen before and not
   capauth-bench soak [--logins N]

@@ -19,6 +19,7 @@ pub(super) async fn local(service: &str, clock: &Arc<ManualClock>, options: Opti
         .stores(memory::stores().expect("the system has randomness"))
         .clock(clock.clone())
         .enrollment(options.enrollment())
+        .rate_limits(options.rate_limits())
         .service(ServiceEntry::new(OTHER_SERVICE));
     if service != SERVICE {
         let application = ServiceEntry::new(SERVICE).origin(ORIGIN);

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use capauth_tower::{CapAuth, EnrollmentMode, LocalVerifier, ManualClock};
+use capauth_tower::{CapAuth, EnrollmentMode, LocalVerifier, ManualClock, RateLimits};
 
 use crate::keys::now;
 
@@ -57,6 +57,8 @@ pub struct Options {
     pub approval: bool,
     /// Nothing stands before the routes that says who asks: each guard finds out for itself.
     pub bare: bool,
+    /// It counts what comes from where, with the usual numbers.
+    pub limits: bool,
 }
 
 impl Framework {
@@ -178,5 +180,9 @@ impl fmt::Debug for Site {
 impl Options {
     fn enrollment(self) -> EnrollmentMode {
         if self.approval { EnrollmentMode::Approval } else { EnrollmentMode::Open }
+    }
+
+    fn rate_limits(self) -> RateLimits {
+        if self.limits { RateLimits::default() } else { RateLimits::off() }
     }
 }

@@ -111,7 +111,7 @@ suite! {
 mod bare {
     use super::*;
 
-    const BARE: Options = Options { approval: false, bare: true };
+    const BARE: Options = Options { approval: false, bare: true, limits: false };
 
     macro_rules! suite {
         ($($module:ident: $($case:ident),+;)+) => {

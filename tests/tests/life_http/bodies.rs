@@ -245,6 +245,9 @@ pub(crate) async fn every_endpoint_has_its_methods(framework: Framework) {
     let key = &world.member().await.fingerprint;
     let of_key = |what: &str| format!("/keys/{key}/{what}");
     for (path, allowed) in [
+        ("/qr-challenge".to_owned(), "POST"),
+        ("/qr-verify/0123".to_owned(), "POST"),
+        ("/qr-status/0123".to_owned(), "GET, POST, HEAD"),
         ("/rotate".to_owned(), "POST"),
         ("/rotate/cancel".to_owned(), "POST"),
         ("/link".to_owned(), "POST"),

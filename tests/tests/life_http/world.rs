@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use capauth_tests::http::{Answer, CLIENT_NONCE, Challenge, Client, send};
 use capauth_tests::keys::now;
-use capauth_tower::{CapAuth, Clock as _, LocalConfig, ManualClock};
+use capauth_tower::{CapAuth, Clock as _, LocalConfig, ManualClock, RateLimits};
 use capauth_verifier::{Timestamp, memory};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -49,7 +49,7 @@ impl World {
     pub(crate) async fn plain(framework: Framework, change: impl FnOnce(LocalConfig) -> LocalConfig) -> Self {
         let clock = Arc::new(ManualClock::at(now()));
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let config = CapAuth::local(SERVICE).clock(clock.clone());
+        let config = CapAuth::local(SERVICE).clock(clock.clone()).rate_limits(RateLimits::off());
         let config = match framework {
             // So that every case is seen with either kind of store.
             Framework::Axum => config.store(format!("sqlite://{}", folder.path().join("keys.db").display())),

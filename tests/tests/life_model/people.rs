@@ -392,7 +392,7 @@ impl Play {
         let Some(family) = &mut given.family else { return };
         let shown = if first { family.tokens.first() } else { family.tokens.last() };
         let (token, generation) = shown.cloned().unwrap();
-        let done = told(self.world.verifier.refresh_token(&token).await);
+        let done = told(self.world.verifier.refresh_token(&token, &Caller::default()).await);
         let current = generation == family.generation;
         let again = generation + 1 == family.generation && now - family.advanced_at <= GRACE;
         if !counts || family.until <= now {

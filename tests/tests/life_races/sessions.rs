@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use capauth_tests::life::{self, By, key};
 use capauth_tests::login::World;
-use capauth_verifier::{Audience, AuthErrorKind as E, Verifier as _};
+use capauth_verifier::{Audience, AuthErrorKind as E, Caller, Verifier as _};
 
 use crate::{Call, Place, ROUNDS, together};
 
@@ -17,7 +17,7 @@ async fn of_64_who_show_one_refresh_token_all_are_answered_and_it_advances_once(
         let first = place.world.answer(&request).await.unwrap().response.refresh_token.unwrap();
         let show = |token: &str| -> Call<_> {
             let (world, token) = (Arc::clone(&place.world), token.to_owned());
-            Box::pin(async move { world.verifier.refresh_token(&token).await })
+            Box::pin(async move { world.verifier.refresh_token(&token, &Caller::default()).await })
         };
         let answers = together((0..64).map(|_| show(&first)).collect()).await;
         let mut seconds = Vec::new();
@@ -50,7 +50,7 @@ async fn a_refresh_against_the_end_of_its_session() {
         let (token, session) = (login.response.refresh_token.clone().unwrap(), login.who.session().clone());
         let refresh = |world: Arc<World>| -> Call<_> {
             let token = token.clone();
-            Box::pin(async move { world.verifier.refresh_token(&token).await.ok() })
+            Box::pin(async move { world.verifier.refresh_token(&token, &Caller::default()).await.ok() })
         };
         let mut calls: Vec<Call<_>> = (0..4).map(|_| refresh(Arc::clone(&place.world))).collect();
         let world = Arc::clone(&place.world);
@@ -61,7 +61,7 @@ async fn a_refresh_against_the_end_of_its_session() {
         for renewed in together(calls).await.into_iter().flatten() {
             let token = place.world.verifier.authenticate(&renewed.access_token, Audience::Own).await;
             assert_eq!(token.unwrap_err().kind(), E::InvalidToken);
-            let again = place.world.verifier.refresh_token(&renewed.refresh_token).await;
+            let again = place.world.verifier.refresh_token(&renewed.refresh_token, &Caller::default()).await;
             assert_eq!(again.unwrap_err().kind(), E::InvalidToken);
         }
         assert!(!place.is_good(&login).await);

@@ -256,6 +256,45 @@ async fn without_news_for_half_a_minute_nobody_is_let_in_and_nobody_is_turned_aw
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attack_sessions_of_before_a_restore_go_on_at_an_application() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let first = service(&folder);
+    let url = format!("sqlite://{}", first.database().display());
+    let wire = Wire::to(first.address().parse().unwrap()).await;
+    let app = App::start(&wire.url(), listed).await;
+    let (alice, bob) = (Key::ed25519("Alice"), Key::ed25519("Bob"));
+    let before = app.cookie(&alice).await;
+    let backup = folder.path().join("a.backup");
+    capauth_store::backup(&url, None, &backup, "s", SystemTime::now().into()).await.unwrap();
+    // After the backup the feed goes further than it will have come when it is restored.
+    let after = app.cookie(&bob).await;
+    let bearer = token(first.address().parse().unwrap(), &alice, SERVICE).await;
+    let bearer = bearer.as_str().unwrap();
+    assert_eq!(app.client.get_as(bearer, "/me").await.status, 200);
+    assert!(first.terminate().success());
+    let replace = capauth_store::Replace::CarryingOver;
+    capauth_store::restore(&url, None, &backup, replace, SystemTime::now().into()).await.unwrap();
+    let second = service(&folder);
+    wire.leads_to(second.address().parse().unwrap());
+    // Nobody tells the application to look: it does so by itself, twice a second. Until it has heard of the keys that the
+    // restore made, it says that it cannot tell.
+    for cookie in [&before, &after] {
+        while matches!(app.with_cookie("/me", cookie).await.status, 200 | 503) {
+            tokio::task::yield_now().await;
+        }
+        app.with_cookie("/me", cookie).await.refused("401 invalid_token");
+    }
+    while app.client.get_as(bearer, "/me").await.status == 503 {
+        tokio::task::yield_now().await;
+    }
+    app.client.get_as(bearer, "/me").await.refused("401 invalid_token");
+    // Its twin: whoever signs in now, also who is not in the backup, is signed in.
+    for key in [&alice, &bob] {
+        assert_eq!(app.with_cookie("/me", &app.cookie(key).await).await.text(), key.fingerprint);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_application_starts_before_its_service_does() {
     let wire = Wire::to("127.0.0.1:9".parse().unwrap()).await;
     wire.does(Within::Refusal);
