@@ -8,6 +8,10 @@
     clippy::string_slice
 )]
 
+#[macro_use]
+#[path = "../life_http/suite.rs"]
+mod suite;
+
 mod applications;
 mod browsers;
 mod failures;
@@ -31,31 +35,6 @@ use serde_json::{Value, json};
 use people::Key;
 use servers::Framework;
 use world::World;
-
-/// Makes a test of each case in each framework.
-macro_rules! suite {
-    ($($module:ident: $($case:ident),+;)+) => {
-        suite!(@in in_axum, Axum, $($module: $($case),+;)+);
-        suite!(@in in_actix, Actix, $($module: $($case),+;)+);
-        suite!(@in in_rocket, Rocket, $($module: $($case),+;)+);
-    };
-    (@in $name:ident, $framework:ident, $($module:ident: $($case:ident),+;)+) => {
-        mod $name {
-            use super::*;
-
-            $(mod $module {
-                use super::*;
-
-                $(
-                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                    async fn $case() {
-                        crate::$module::$case(Framework::$framework).await;
-                    }
-                )+
-            })+
-        }
-    };
-}
 
 suite! {
     numbers:

@@ -7,6 +7,10 @@
     clippy::string_slice
 )]
 
+#[macro_use]
+#[path = "../life_http/suite.rs"]
+mod suite;
+
 mod answers;
 mod applications;
 mod bystanders;
@@ -23,31 +27,6 @@ mod streams;
 mod world;
 
 use servers::Framework;
-
-/// Makes a test of each case in each framework.
-macro_rules! suite {
-    ($($module:ident: $($case:ident),+;)+) => {
-        suite!(@in in_axum, Axum, $($module: $($case),+;)+);
-        suite!(@in in_actix, Actix, $($module: $($case),+;)+);
-        suite!(@in in_rocket, Rocket, $($module: $($case),+;)+);
-    };
-    (@in $name:ident, $framework:ident, $($module:ident: $($case:ident),+;)+) => {
-        mod $name {
-            use super::*;
-
-            $(mod $module {
-                use super::*;
-
-                $(
-                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                    async fn $case() {
-                        crate::$module::$case(Framework::$framework).await;
-                    }
-                )+
-            })+
-        }
-    };
-}
 
 suite! {
     logins:
