@@ -253,6 +253,22 @@ pub async fn connect(server: &str, from: &str) -> TcpStream {
     socket.connect(server.parse().expect("an address")).await.expect("the server accepts")
 }
 
+/// A request for a challenge that is at hand: the server has asked for its body, which is still to be sent.
+pub async fn at_hand(server: &str) -> (TcpStream, String) {
+    let body = json!({"fingerprint": "0".repeat(40), "client_nonce": "AAAA"}).to_string();
+    let mut stream = connect(server, "127.0.0.1").await;
+    let head = format!(
+        "POST /capauth/v1/challenge HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.expect("the server reads");
+    let mut some = [0; 1024];
+    let bytes = stream.read(&mut some).await.expect("the server answers");
+    assert!(some[..bytes].starts_with(b"HTTP/1.1 100"), "the server reads the body by now");
+    (stream, body)
+}
+
 /// Sends bytes as they are and reads until the server closes the connection.
 pub async fn exchange(server: &str, bytes: &[u8]) -> String {
     let mut stream = connect(server, "127.0.0.1").await;

@@ -181,17 +181,7 @@ async fn after_an_orderly_end_the_database_file_and_the_master_key_are_all() {
 async fn a_request_at_hand_is_answered_before_the_end() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let service = Service::start(&[]);
-    let body = json!({"fingerprint": "0".repeat(40), "client_nonce": "AAAA"}).to_string();
-    let mut stream = capauth_tests::http::connect(service.address(), "127.0.0.1").await;
-    let head = format!(
-        "POST /capauth/v1/challenge HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut some = [0; 1024];
-    let bytes = stream.read(&mut some).await.unwrap();
-    assert!(some[..bytes].starts_with(b"HTTP/1.1 100"), "the service reads the body by now");
+    let (mut stream, body) = capauth_tests::http::at_hand(service.address()).await;
     signal(service.pid(), "TERM");
     // It has heard once it takes no new connections.
     let stopping = async {

@@ -41,12 +41,7 @@ pub(super) async fn enroll(
         grant(writer, identity, &groups).await?;
     }
     if let Admission::Pending { share, .. } = &new.admission {
-        sqlx::query("INSERT INTO pending (identity_id, share, since) VALUES (?1, ?2, ?3)")
-            .bind(identity)
-            .bind(&share[..])
-            .bind(seconds(note.at))
-            .execute(&mut *writer)
-            .await?;
+        let_wait(writer, identity, share, note).await?;
     }
     // Who waits is in the queue: strangers do not write the log.
     if approved {
@@ -54,6 +49,22 @@ pub(super) async fn enroll(
     }
     let key = keys::find(writer, &new.fingerprint).await?;
     key.map(Enrollment::Enrolled).ok_or(sqlx::Error::RowNotFound)
+}
+
+/// Puts an identity into the queue that waits for an administrator.
+pub(super) async fn let_wait(
+    writer: &mut SqliteConnection,
+    identity: i64,
+    share: &[u8; 32],
+    note: &Note,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO pending (identity_id, share, since) VALUES (?1, ?2, ?3)")
+        .bind(identity)
+        .bind(&share[..])
+        .bind(seconds(note.at))
+        .execute(writer)
+        .await
+        .map(drop)
 }
 
 /// Whether a fingerprint may not enrol again, or is some identity's sub. A sub is never given twice: not while an

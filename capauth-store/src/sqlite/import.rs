@@ -200,7 +200,7 @@ async fn add(
         // It has waited there long enough perhaps, but here nobody could decide about it until now. A share of its own:
         // together they would be the first to be dropped when many wait.
         let share = secret.keyed_hash("imported share", key.fingerprint.as_bytes());
-        wait(writer, identity, &share, now).await?;
+        enrolling::let_wait(writer, identity, &share, now).await?;
     }
     if key.approved {
         audit::write(writer, AuditEvent::Enrolled, Some(identity), now).await?;
@@ -240,21 +240,6 @@ async fn mark_revoked(
 ) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE keys SET revoked_at = ?2, revoked_by = 'owner' WHERE fingerprint = ?1")
         .bind(key.fingerprint.as_bytes())
-        .bind(seconds(now.at))
-        .execute(writer)
-        .await
-        .map(drop)
-}
-
-async fn wait(
-    writer: &mut SqliteConnection,
-    identity: i64,
-    share: &[u8; 32],
-    now: &Note,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO pending (identity_id, share, since) VALUES (?1, ?2, ?3)")
-        .bind(identity)
-        .bind(&share[..])
         .bind(seconds(now.at))
         .execute(writer)
         .await

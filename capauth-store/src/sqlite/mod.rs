@@ -83,14 +83,19 @@ pub(crate) struct Database {
 /// Opens the stores at `path`, and makes them if they are not there.
 pub(crate) async fn open(path: &Path, master_key: Option<MasterKey>) -> Result<Stores, OpenError> {
     let (database, secret) = open_database(path, master_key).await?;
-    Ok(Stores::new(
+    Ok(stores(database, secret, path))
+}
+
+/// A database as every store that there is; challenges wait in memory.
+fn stores(database: Arc<Database>, secret: MasterKey, path: &Path) -> Stores {
+    Stores::new(
         Arc::clone(&database) as _,
         Arc::clone(&database) as _,
         database,
         Arc::new(MemoryChallengeStore::default()),
         secret,
         path.display().to_string(),
-    ))
+    )
 }
 
 /// Opens the stores of a database that is there and up to date; makes and changes nothing else.
@@ -142,14 +147,7 @@ pub(crate) async fn look(path: &Path, master_key: Option<MasterKey>) -> Result<O
         truncate_due: AtomicBool::new(false),
         presence: None,
     });
-    Ok(Some(Looked::Open(Stores::new(
-        Arc::clone(&database) as _,
-        Arc::clone(&database) as _,
-        database,
-        Arc::new(MemoryChallengeStore::default()),
-        secret,
-        path.display().to_string(),
-    ))))
+    Ok(Some(Looked::Open(stores(database, secret, path))))
 }
 
 /// The database, and the installation's secret that lies in it.

@@ -101,17 +101,7 @@ async fn a_store_that_fails_is_named() {
 async fn a_service_that_stops_is_not_ready_and_still_shows_its_metrics() {
     let service = service(&[]);
     let watcher = watcher(&service);
-    let body = json!({"fingerprint": "0".repeat(40), "client_nonce": "AAAA"}).to_string();
-    let mut stream = capauth_tests::http::connect(service.address(), "127.0.0.1").await;
-    let head = format!(
-        "POST /capauth/v1/challenge HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut some = [0; 1024];
-    let bytes = stream.read(&mut some).await.unwrap();
-    assert!(some[..bytes].starts_with(b"HTTP/1.1 100"), "the request is at hand");
+    let (mut stream, body) = capauth_tests::http::at_hand(service.address()).await;
     signal(service.pid(), "TERM");
     let not_ready = loop {
         let answer = watcher.get("/ready").await;
