@@ -1,11 +1,11 @@
 //! A file that is being written, in a folder of its own until it is whole.
 
+use std::ffi::OsStr;
 use std::fs::{File, FileType, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
-use crate::place::with_suffix;
 use crate::private_file;
 
 /// The name of the file in its folder.
@@ -145,11 +145,14 @@ impl Drop for Folder {
     }
 }
 
-/// Removes what SQLite may have made beside the file, and the folder. Had something else come in, or the file is there,
-/// the folder stays.
+/// Removes what SQLite may have made beside the file (its logs, and the journal of a transaction over two databases, whose
+/// name ends as chance has it), and the folder. Had something else come in, or the file is there, the folder stays.
 fn remove_but_file(folder: &Path) {
-    for suffix in ["-journal", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(with_suffix(&folder.join(NAME), suffix));
+    let is_beside = |name: &OsStr| name.as_encoded_bytes().starts_with(format!("{NAME}-").as_bytes());
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_beside(&entry.file_name()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
     let _ = std::fs::remove_dir(folder);
 }
@@ -160,6 +163,28 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_goes_with_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a");
+        let made = |files: &[&str]| {
+            let partial = Partial::make(&target, ".partial").unwrap();
+            let left = partial.path().parent().unwrap().to_owned();
+            files.iter().for_each(|name| std::fs::write(left.join(name), "x").unwrap());
+            // As a killed process leaves it: nothing is removed, and the file is let go of.
+            let Partial { _folder: gone, .. } = partial;
+            std::mem::forget(gone);
+            left
+        };
+        let logs = ["-journal", "-wal", "-shm", "-mj1A2B3C4D"].map(|suffix| format!("{NAME}{suffix}"));
+        let swept = made(&logs.each_ref().map(String::as_str));
+        let foreign = made(&["somebody's"]);
+        assert!(!swept.exists());
+        drop(Partial::make(&target, ".partial").unwrap());
+        assert!(foreign.join("somebody's").exists(), "not ours to remove");
+        assert!(!foreign.join(NAME).exists());
+    }
 
     #[test]
     fn attack_another_file_takes_a_backups_place() {
