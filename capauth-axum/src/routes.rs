@@ -69,14 +69,18 @@ where
 
 /// Hands over what axum knows of the request, and takes the answer.
 async fn answer(endpoints: &Endpoints, mut request: Request) -> Response {
-    let path = request.uri().path().to_owned();
     let extensions = request.extensions_mut();
     if let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>().copied() {
         extensions.insert(Peer(peer.ip()));
     }
-    if let Some(axum::extract::OriginalUri(uri)) = extensions.get().cloned() {
-        if let Some(mount) = uri.path().strip_suffix(&path) {
-            extensions.insert(Mount(mount.to_owned()));
+    let original = request.extensions().get::<axum::extract::OriginalUri>();
+    // At the root, nothing was taken off.
+    let nested = original.filter(|uri| uri.path() != request.uri().path()).cloned();
+    if let Some(axum::extract::OriginalUri(uri)) = nested {
+        let mount = uri.path().strip_suffix(request.uri().path()).map(str::to_owned);
+        let extensions = request.extensions_mut();
+        if let Some(mount) = mount {
+            extensions.insert(Mount(mount));
         }
         extensions.insert(OriginalUri(uri));
     }

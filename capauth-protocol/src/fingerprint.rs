@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
+use crate::digits::{self, Ten};
 use crate::limits::MAX_FINGERPRINT_TEXT;
 
 const V4_LENGTH: usize = 20;
@@ -58,15 +59,23 @@ impl Fingerprint {
         }
     }
 
+    /// All digits, written into `room`.
+    fn digits<'a>(&self, room: &'a mut [u8; 2 * V6_LENGTH]) -> &'a str {
+        digits::write(self.as_bytes(), Ten::Upper, room)
+    }
+
     /// The first `digits` hexadecimal digits, in upper case; all of them if there are fewer.
     pub fn prefix(&self, digits: usize) -> String {
-        self.to_string().chars().take(digits).collect()
+        let mut text = self.to_string();
+        // Digits are a byte each.
+        text.truncate(digits);
+        text
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+        f.write_str(self.digits(&mut [0; _]))
     }
 }
 
@@ -102,7 +111,7 @@ fn hex_value(digit: u8) -> Result<u8, ParseFingerprintError> {
 
 impl Serialize for Fingerprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.digits(&mut [0; _]))
     }
 }
 

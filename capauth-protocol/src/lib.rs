@@ -34,6 +34,7 @@
 //! The feature `openapi` adds schemas of all this, for an OpenAPI description.
 
 mod claims;
+mod digits;
 mod error;
 mod fingerprint;
 pub mod json;

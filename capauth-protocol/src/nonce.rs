@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
+use crate::digits::{self, Ten};
+
 const TEXT_LENGTH: usize = 36;
 
 /// The nonce of a challenge: a random UUID (version 4), because browser extensions insist on that form.
@@ -29,6 +31,19 @@ impl Nonce {
         Self(bytes)
     }
 
+    /// The UUID, written into `room`.
+    fn text<'a>(&self, room: &'a mut [u8; TEXT_LENGTH]) -> &'a str {
+        let mut digits = [0; 32];
+        digits::write(&self.0, Ten::Lower, &mut digits);
+        let mut digits = digits.into_iter();
+        for (place, symbol) in room.iter_mut().enumerate() {
+            let hyphen = matches!(place, 8 | 13 | 18 | 23);
+            *symbol = if hyphen { b'-' } else { digits.next().unwrap_or(b'-') };
+        }
+        // Digits and hyphens are text.
+        str::from_utf8(room).unwrap_or_default()
+    }
+
     /// The 16 bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -37,13 +52,7 @@ impl Nonce {
 
 impl fmt::Display for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, byte) in self.0.iter().enumerate() {
-            if matches!(place, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(self.text(&mut [0; _]))
     }
 }
 
@@ -79,7 +88,7 @@ impl FromStr for Nonce {
 
 impl Serialize for Nonce {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text(&mut [0; _]))
     }
 }
 

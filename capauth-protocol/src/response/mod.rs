@@ -315,7 +315,7 @@ pub struct AuditLine {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditLog {
-    /// What happened since `after`, oldest first.
+    /// What happened since `after`, oldest first; or, if that was asked for, before it, newest first.
     pub entries: Vec<AuditLine>,
     /// The `after` of the next call.
     pub cursor: u64,

@@ -39,7 +39,8 @@ async fn every_path_of_the_service_is_there_and_nothing_beside() {
             let answer = client.send(method, &path, &[], "").await;
             let known = route.methods().iter().any(|known| known == method);
             assert_eq!(answer.status == 405, !known, "{method} {path}");
-            assert_ne!(answer.status, 404, "{method} {path}");
+            // An asset of another version is not there.
+            assert!(answer.status != 404 || path.contains("{version}"), "{method} {path}");
             if !known {
                 assert_eq!(answer.error(), error(405, "method_not_allowed"), "{method} {path}");
                 assert_eq!(answer.all("allow").len(), 1, "{method} {path}");

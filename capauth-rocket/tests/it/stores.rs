@@ -144,6 +144,9 @@ impl KeyStore for Watched<Arc<dyn KeyStore>> {
     async fn audit(&self, after: u64, limit: u32) -> StoreResult<AuditPage> {
         self.store.audit(after, limit).await
     }
+    async fn audit_back(&self, before: u64, limit: u32) -> StoreResult<AuditPage> {
+        self.store.audit_back(before, limit).await
+    }
     async fn has_code(&self, hash: &[u8; 32], now: Timestamp) -> StoreResult<bool> {
         self.store.has_code(hash, now).await
     }

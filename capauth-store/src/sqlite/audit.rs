@@ -10,6 +10,20 @@ use super::rows::{self, seconds, signed};
 /// By what way an administrator came who did not ask the service.
 const SHELL: &str = "shell";
 
+/// Lines as [`entry`] reads them.
+macro_rules! select_lines {
+    ($which:literal) => {
+        concat!(
+            "SELECT a.id, a.at, a.who, a.who_name, w.sub, a.what, a.subject, s.sub, a.network, a.via FROM audit a \
+             LEFT JOIN identities w ON w.audit_id = a.who_name LEFT JOIN identities s ON s.audit_id = a.subject ",
+            $which
+        )
+    };
+}
+
+const AFTER: &str = select_lines!("WHERE a.id > ?1 ORDER BY a.id LIMIT ?2");
+const BEFORE: &str = select_lines!("WHERE a.id < ?1 ORDER BY a.id DESC LIMIT ?2");
+
 /// Writes a line about an identity, by its row.
 pub(super) async fn write(
     writer: &mut SqliteConnection,
@@ -64,16 +78,24 @@ pub(super) async fn page(
     after: u64,
     limit: u32,
 ) -> Result<AuditPage, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT a.id, a.at, a.who, a.who_name, w.sub, a.what, a.subject, s.sub, a.network, a.via FROM audit a \
-         LEFT JOIN identities w ON w.audit_id = a.who_name LEFT JOIN identities s ON s.audit_id = a.subject \
-         WHERE a.id > ?1 ORDER BY a.id LIMIT ?2",
-    )
-    .bind(signed(after))
-    .bind(limit)
-    .fetch_all(connection)
-    .await?;
-    let cursor = rows.last().map_or(Ok(after), |row| rows::unsigned(row, 0))?;
+    let rows = sqlx::query(AFTER).bind(signed(after)).bind(limit).fetch_all(connection).await?;
+    read(&rows, after)
+}
+
+/// The same the other way round: from before a line, or from the end if that is 0.
+pub(super) async fn page_back(
+    connection: &mut SqliteConnection,
+    before: u64,
+    limit: u32,
+) -> Result<AuditPage, sqlx::Error> {
+    let from = if before == 0 { i64::MAX } else { signed(before) };
+    let rows = sqlx::query(BEFORE).bind(from).bind(limit).fetch_all(connection).await?;
+    read(&rows, before)
+}
+
+/// What was read, and where the next page begins: here, if there was nothing.
+fn read(rows: &[SqliteRow], here: u64) -> Result<AuditPage, sqlx::Error> {
+    let cursor = rows.last().map_or(Ok(here), |row| rows::unsigned(row, 0))?;
     Ok(AuditPage { entries: rows.iter().map(entry).collect::<Result<_, _>>()?, cursor })
 }
 

@@ -100,6 +100,8 @@ async fn costs(members: u32) -> Vec<(&'static str, u64)> {
     let after = u64::from(members) / 2;
     let (log, page) = counted.cost(async |all| all.audit(after, 20).await.unwrap()).await;
     assert_eq!(page.entries.len(), 20);
+    let (newest, page) = counted.cost(async |all| all.audit_back(0, 20).await.unwrap()).await;
+    assert_eq!(page.entries.len(), 20);
     let (feed, page) = counted.cost(async |all| all.revocations(after, 20).await.unwrap()).await;
     assert_eq!(page.entries.len(), 20);
     let (sessions, own) = counted.cost(async |all| all.sessions(&middle, 0, NOW, 20).await.unwrap()).await;
@@ -116,6 +118,7 @@ async fn costs(members: u32) -> Vec<(&'static str, u64)> {
         ("search by digits", search),
         ("search by name", named),
         ("audit log", log),
+        ("audit log's end", newest),
         ("feed", feed),
         ("sessions", sessions),
         ("count", number),

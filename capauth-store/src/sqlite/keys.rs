@@ -218,6 +218,11 @@ impl KeyStore for Database {
         audit::page(&mut reader, after, limit).await.map_err(lane.failed("reading the audit log"))
     }
 
+    async fn audit_back(&self, before: u64, limit: u32) -> StoreResult<AuditPage> {
+        let (lane, mut reader) = self.readers.lock().await?;
+        audit::page_back(&mut reader, before, limit).await.map_err(lane.failed("reading the audit log"))
+    }
+
     async fn find_by_user_name(&self, name: &str) -> StoreResult<Vec<EnrolledKey>> {
         let (lane, mut reader) = self.readers.lock().await?;
         let failed = lane.failed("finding a user name");

@@ -23,6 +23,9 @@ const DELAY: Duration = Duration::from_secs(2);
 /// How many may wait before they are written at once.
 const MANY: usize = 1_000;
 
+/// How many sessions may. Each has a random place in its table: the more are written together, the fewer pages each costs.
+const MANY_SESSIONS: usize = 4_000;
+
 /// How many may wait at all; a disk that stands still must not fill the memory.
 const MOST: usize = 50_000;
 
@@ -81,7 +84,7 @@ impl Logins {
         if sessions::gather(&mut waiting, hash, seen, MOST) {
             match waiting.len() {
                 1 => self.some.notify_one(),
-                MANY => self.many.notify_one(),
+                MANY_SESSIONS => self.many.notify_one(),
                 _ => {}
             }
         }

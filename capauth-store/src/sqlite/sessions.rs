@@ -116,48 +116,67 @@ impl SessionStore for Database {
 
 /// Writes what waits in two statements: sessions that are new, and when others were seen.
 pub(super) async fn write(writer: &mut SqliteConnection, waiting: &Waiting) -> Result<(), sqlx::Error> {
-    let new: Vec<_> = waiting
-        .iter()
-        .filter_map(|(hash, seen)| {
-            let new = seen.new.as_ref()?;
-            Some(serde_json::json!([
-                rows::to_hex(hash),
-                new.sub.to_string(),
-                new.service,
-                seconds(new.created_at),
-                seconds(seen.at),
-                seconds(new.expires),
-                signed(new.generation),
-            ]))
-        })
-        .collect();
-    let again: Vec<_> = waiting
-        .iter()
-        .filter(|(_, seen)| seen.new.is_none())
-        .map(|(hash, seen)| serde_json::json!([rows::to_hex(hash), seconds(seen.at)]))
-        .collect();
-    if !new.is_empty() {
+    let mut all: Vec<_> = waiting.iter().collect();
+    // In the order of the table, which then is walked through once; rows at random would each fetch a page of their own.
+    all.sort_unstable_by_key(|(hash, _)| *hash);
+    let (mut new, mut again) = (List::default(), List::default());
+    for (hash, seen) in all {
+        let hash = rows::to_hex(hash);
+        let at = seconds(seen.at);
+        let written = match &seen.new {
+            None => serde_json::to_writer(again.next(), &(hash, at)),
+            Some(session) => {
+                let SessionEntry { sub, service, created_at, expires, generation, .. } = session;
+                let (created_at, expires) = (seconds(*created_at), seconds(*expires));
+                let row = (hash, sub, service, created_at, at, expires, signed(*generation));
+                serde_json::to_writer(new.next(), &row)
+            }
+        };
+        written.map_err(|error| sqlx::Error::Encode(error.into()))?;
+    }
+    if let Some(new) = new.into_text() {
         sqlx::query(
             "INSERT INTO sessions (jti_hash, identity_id, service, generation, created_at, last_seen, expires) \
              SELECT unhex(n.value ->> 0), i.id, n.value ->> 2, n.value ->> 6, n.value ->> 3, n.value ->> 4, \
              n.value ->> 5 FROM json_each(?1) n JOIN identities i ON i.sub = unhex(n.value ->> 1) \
              WHERE true ON CONFLICT (jti_hash) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen)",
         )
-        .bind(serde_json::Value::from(new).to_string())
+        .bind(new)
         .execute(&mut *writer)
         .await?;
     }
-    if !again.is_empty() {
+    if let Some(again) = again.into_text() {
         sqlx::query(
             "UPDATE sessions SET last_seen = max(last_seen, seen.at) \
              FROM (SELECT unhex(value ->> 0) AS hash, value ->> 1 AS at FROM json_each(?1)) AS seen \
              WHERE sessions.jti_hash = seen.hash",
         )
-        .bind(serde_json::Value::from(again).to_string())
+        .bind(again)
         .execute(&mut *writer)
         .await?;
     }
     Ok(())
+}
+
+/// A list in JSON that is written as it grows.
+#[derive(Default)]
+struct List(Vec<u8>);
+
+impl List {
+    /// Where the next row is to be written.
+    fn next(&mut self) -> &mut Vec<u8> {
+        self.0.push(if self.0.is_empty() { b'[' } else { b',' });
+        &mut self.0
+    }
+
+    /// The list; `None` if nothing is in it.
+    fn into_text(mut self) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.push(b']');
+        String::from_utf8(self.0).ok()
+    }
 }
 
 async fn of_identity(

@@ -439,6 +439,13 @@ pub async fn the_audit_log_says_who_did_what_and_forgets_whom(stores: Stores) {
     let words: Vec<_> = rest.entries.iter().map(|entry| entry.what.as_str()).collect();
     assert_eq!(words, ["enrolled", "linked"]);
     assert_eq!(stores.keys.audit(rest.cursor, 100).await.unwrap().cursor, rest.cursor);
+    let newest = stores.keys.audit_back(0, 3).await.unwrap();
+    let words: Vec<_> = newest.entries.iter().map(|entry| entry.what.as_str()).collect();
+    assert_eq!(words, ["linked", "enrolled", "groups"]);
+    let first = stores.keys.audit_back(newest.cursor, 3).await.unwrap();
+    assert_eq!(first.entries, page.entries[..1]);
+    let none = stores.keys.audit_back(first.cursor, 3).await.unwrap();
+    assert_eq!((none.entries.len(), none.cursor), (0, first.cursor));
 
     assert!(erase(&stores, 1).await);
     let all = stores.keys.audit(0, 100).await.unwrap().entries;

@@ -14,8 +14,8 @@ use crate::clock::Timestamp;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::openpgp::{SigningKeys, SubmittedCertificate};
 use crate::stores::{
-    Actor, Admission, AuditEntry, AuditEvent, AuditName, Changed, EnrolledKey, Enrollment, KeyRole, NewCode,
-    Note, Unlink,
+    Actor, Admission, AuditEntry, AuditEvent, AuditName, AuditPage, Changed, EnrolledKey, Enrollment,
+    KeyRole, NewCode, Note, Unlink,
 };
 
 /// For how many seconds a code can be used, if nothing else is said: a week.
@@ -327,8 +327,22 @@ impl<'a> Administration<'a> {
     pub async fn audit(&self, after: u64, limit: u32) -> Result<AuditLog, AuthError> {
         self.verifier.do_what_is_due().await;
         let page = self.verifier.stores.keys.audit(after, limit).await?;
-        Ok(AuditLog { entries: page.entries.into_iter().map(line).collect(), cursor: page.cursor })
+        Ok(log(page))
     }
+
+    /// The audit log from its end, or from before a cursor, the newest first.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn audit_newest_first(&self, before: Option<u64>, limit: u32) -> Result<AuditLog, AuthError> {
+        self.verifier.do_what_is_due().await;
+        let page = self.verifier.stores.keys.audit_back(before.unwrap_or(0), limit).await?;
+        Ok(log(page))
+    }
+}
+
+fn log(page: AuditPage) -> AuditLog {
+    AuditLog { entries: page.entries.into_iter().map(line).collect(), cursor: page.cursor }
 }
 
 fn line(entry: AuditEntry) -> AuditLine {

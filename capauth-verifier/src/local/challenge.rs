@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use capauth_protocol::payload::NoncePayload;
 use capauth_protocol::request::ChallengeRequest;
-use capauth_protocol::response::ChallengeResponse;
+use capauth_protocol::response::{ChallengeResponse, QrPayload};
 use capauth_protocol::{Nonce, VERSION, limits};
 
 use super::LocalVerifier;
@@ -133,11 +133,17 @@ impl LocalVerifier {
         let Times { timestamp, expires } = Times::of(challenge);
         let nonce = challenge.nonce.to_string();
         let origin = challenge.origin.as_deref().unwrap_or_default().to_owned();
-        let qr_payload = serde_json::json!({
-            "capauth_qr": VERSION, "nonce": nonce, "client_nonce_echo": challenge.client_nonce, "origin": origin,
-            "timestamp": timestamp, "service": *challenge.service, "expires": expires,
-            "callback": format!("{}/capauth/v1/verify", self.base_url),
-        });
+        let qr_payload = QrPayload {
+            capauth_qr: VERSION.to_owned(),
+            nonce: nonce.clone(),
+            client_nonce_echo: challenge.client_nonce.to_string(),
+            origin: origin.clone(),
+            timestamp: timestamp.clone(),
+            service: challenge.service.to_string(),
+            expires: expires.clone(),
+            callback: format!("{}/capauth/v1/verify", self.base_url),
+        };
+        let qr_payload = serde_json::to_string(&qr_payload).map_err(|_| AuthErrorKind::Internal)?;
         Ok(ChallengeResponse {
             capauth_version: VERSION.to_owned(),
             nonce,
@@ -148,7 +154,7 @@ impl LocalVerifier {
             origin,
             server_signature,
             server_public_key,
-            qr_payload: qr_payload.to_string(),
+            qr_payload,
         })
     }
 }

@@ -27,7 +27,7 @@ impl LocalVerifier {
         if self.next_look.compare_exchange(due, at + EVERY, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return;
         }
-        if let Err(error) = self.do_it_now(now).await {
+        if let Err(error) = Box::pin(self.do_it_now(now)).await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(%error, cause, "what is due is not done; trying again");
         }

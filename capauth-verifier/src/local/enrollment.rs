@@ -47,10 +47,12 @@ impl LocalVerifier {
             }
             (None, None) => Err(AuthError::new(AuthErrorKind::UnknownFingerprint)),
             (Some(known), Some((facts, digest))) => {
-                let known = self.refresh(known, &facts, digest, now).await?;
+                let known = Box::pin(self.refresh(known, &facts, digest, now)).await?;
                 Ok((self.let_in(known, arrival, now).await?, false))
             }
-            (None, Some((facts, digest))) => self.enroll(fingerprint, &facts, digest, arrival, now).await,
+            (None, Some((facts, digest))) => {
+                Box::pin(self.enroll(fingerprint, &facts, digest, arrival, now)).await
+            }
         }
     }
 
@@ -61,8 +63,20 @@ impl LocalVerifier {
         arrival: Arrival<'_>,
         now: SystemTime,
     ) -> Result<Arc<KnownKey>, AuthError> {
+        match arrival.code.filter(|_| !known.row.identity.approved) {
+            Some(code) => Box::pin(self.let_in_by_code(known, code, arrival, now)).await,
+            None => Ok(known),
+        }
+    }
+
+    async fn let_in_by_code(
+        &self,
+        known: Arc<KnownKey>,
+        code: &str,
+        arrival: Arrival<'_>,
+        now: SystemTime,
+    ) -> Result<Arc<KnownKey>, AuthError> {
         let fingerprint = known.row.fingerprint;
-        let Some(code) = arrival.code.filter(|_| !known.row.identity.approved) else { return Ok(known) };
         let note = self.note(Actor::Key(fingerprint), arrival.caller.address);
         if !self.stores.keys.use_code(&fingerprint, &code_hash(code), &note).await? {
             return Ok(known);
@@ -203,15 +217,15 @@ impl LocalVerifier {
     /// Applies a self-revocation that came with an answer which was no login. It proves itself: the primary key
     /// signed it. For keys that are not enrolled nothing is done, and nothing is said either way.
     pub(super) async fn apply_revocation(&self, request: &VerifyRequest) {
-        if let Err(error) = self.try_apply_revocation(request).await {
+        if request.public_key.is_none() {
+            return;
+        }
+        if let Err(error) = Box::pin(self.try_apply_revocation(request)).await {
             tracing::debug!(target: "capauth::login", kind = error.kind().as_str(), "no revocation applied");
         }
     }
 
     async fn try_apply_revocation(&self, request: &VerifyRequest) -> Result<(), AuthError> {
-        if request.public_key.is_none() {
-            return Ok(());
-        }
         let now = self.clock.now();
         let Some(known) = self.known.get(&*self.stores.keys, &request.fingerprint, now).await? else {
             return Ok(());

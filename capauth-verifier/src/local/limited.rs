@@ -1,5 +1,7 @@
 //! What may be refused is done within limits.
 
+use std::pin::Pin;
+
 use capauth_protocol::Fingerprint;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,11 +19,13 @@ impl LocalVerifier {
 
     /// Does something, unless too much of it was refused of late; if it is refused, it counts. What is not done in time
     /// counts as a fault of ours: whoever serves would drop it a moment later, as if its sender had gone away.
+    ///
+    /// The work is pinned by whoever asks: it is large, and each function that takes it by value would hold it twice.
     pub(super) async fn limited<T>(
         &self,
         caller: &Caller,
         fingerprint: Option<&Fingerprint>,
-        work: impl Future<Output = Result<T, AuthError>>,
+        work: Pin<&mut impl Future<Output = Result<T, AuthError>>>,
     ) -> Result<T, AuthError> {
         self.within(self.limits.attempt(caller, fingerprint), work).await
     }
@@ -30,7 +34,7 @@ impl LocalVerifier {
     pub(super) async fn within<T>(
         &self,
         attempt: impl Future<Output = Result<Attempt<'_>, AuthError>>,
-        work: impl Future<Output = Result<T, AuthError>>,
+        work: Pin<&mut impl Future<Output = Result<T, AuthError>>>,
     ) -> Result<T, AuthError> {
         let Some(patience) = self.patience else {
             let attempt = attempt.await?;
@@ -55,6 +59,9 @@ mod tests {
     use std::task::{Context, Waker};
     use std::time::Duration;
 
+    use capauth_protocol::Nonce;
+    use capauth_protocol::request::VerifyRequest;
+
     use super::*;
     use crate::limits::RateLimits;
     use crate::memory;
@@ -77,15 +84,26 @@ mod tests {
     async fn what_is_not_done_in_time_counts_against_nobody() {
         let verifier = verifier(Duration::ZERO).await;
         for _ in 0..3 {
-            let late = verifier.limited::<()>(&here(), None, pending()).await;
+            let late = verifier.limited::<()>(&here(), None, pin!(pending())).await;
             assert_eq!(late.unwrap_err().kind(), AuthErrorKind::Unavailable);
         }
-        verifier.limited(&here(), None, async { Ok(()) }).await.unwrap();
+        verifier.limited(&here(), None, pin!(async { Ok(()) })).await.unwrap();
         // Nor does whoever waits for a turn wait for longer.
         let judged = verifier.limits.attempt(&here(), None).await.unwrap();
-        let late = verifier.limited(&here(), None, async { Ok(()) }).await;
+        let late = verifier.limited(&here(), None, pin!(async { Ok(()) })).await;
         assert_eq!(late.unwrap_err().kind(), AuthErrorKind::Unavailable);
         judged.succeeded();
+    }
+
+    /// What is rare in a login waits in a box of its own: a future is moved as a whole, and each login makes one.
+    #[tokio::test]
+    async fn a_login_is_a_small_future() {
+        let verifier = verifier(Duration::from_secs(1)).await;
+        let fingerprint = "0123456789ABCDEF0123456789ABCDEF01234567".parse().unwrap();
+        let request = VerifyRequest::new(fingerprint, Nonce::from_random_bytes([0; 16]), "");
+        let caller = here();
+        let bytes = size_of_val(&verifier.log_in(&request, &caller));
+        assert!(bytes < 4096, "{bytes} bytes");
     }
 
     #[tokio::test]
@@ -93,10 +111,11 @@ mod tests {
         let verifier = verifier(Duration::from_secs(3600)).await;
         let here = here();
         {
-            let work = pin!(verifier.limited::<()>(&here, None, pending()));
+            let never = pin!(pending());
+            let work = pin!(verifier.limited::<()>(&here, None, never));
             assert!(work.poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
-        let refused = verifier.limited(&here, None, async { Ok(()) }).await;
+        let refused = verifier.limited(&here, None, pin!(async { Ok(()) })).await;
         assert_eq!(refused.unwrap_err().kind(), AuthErrorKind::TooManyRequests);
     }
 }

@@ -1,5 +1,6 @@
 //! Several keys for one identity.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -38,7 +39,7 @@ impl LocalVerifier {
         by_administrator: bool,
     ) -> Result<Linked, AuthError> {
         let linking = self.link_keys(request, caller, by_administrator);
-        self.limited(caller, Some(&request.primary.value), linking).await
+        self.limited(caller, Some(&request.primary.value), pin!(linking)).await
     }
 
     async fn link_keys(
@@ -139,7 +140,7 @@ impl LocalVerifier {
         caller: &Caller,
     ) -> Result<Linked, AuthError> {
         let unlinking = self.unlink_keys(request, proof, caller);
-        self.limited(caller, Some(&request.primary.value), unlinking).await
+        self.limited(caller, Some(&request.primary.value), pin!(unlinking)).await
     }
 
     async fn unlink_keys(

@@ -128,7 +128,8 @@ impl LocalVerifier {
 
         let submitted = match submitted {
             Some(submitted) => {
-                Some((self.judge(submitted.certificate, &self.judging, now).await?, submitted.digest))
+                let judging = Box::pin(self.judge(submitted.certificate, &self.judging, now));
+                Some((judging.await?, submitted.digest))
             }
             None => None,
         };
@@ -333,16 +334,17 @@ impl LocalVerifier {
             claims: mapped.claims,
         };
         if is_new {
-            self.write_audit_file().await;
+            Box::pin(self.write_audit_file()).await;
         }
         let who = Authenticated::new(session, &identity.groups, self.asserted_groups)
             .named(identity.user_name.clone());
         let expires = limited(now.plus(self.token_lifetime.as_secs()));
         let access_token = self.tokens.issue(who.session(), who.claims(), expires, now).await?;
         let refresh_token = match wants_refresh {
-            true => Some(
-                self.begin_family(who.session(), limited(now.plus(self.refresh_lifetime.as_secs()))).await?,
-            ),
+            true => {
+                let until = limited(now.plus(self.refresh_lifetime.as_secs()));
+                Some(Box::pin(self.begin_family(who.session(), until)).await?)
+            }
             false => None,
         };
         self.stores.keys.note_login(&known.row.fingerprint, now);

@@ -23,6 +23,7 @@ mod taken;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -246,7 +247,7 @@ impl Verifier for LocalVerifier {
     }
 
     async fn verify(&self, request: &VerifyRequest, caller: &Caller) -> Result<Login, AuthError> {
-        self.limited(caller, Some(&request.fingerprint), async {
+        let work = pin!(async {
             let result = self.log_in(request, caller).await;
             match &result {
                 Ok(login) => self.counts.login(login.response.is_new_enrollment),
@@ -254,8 +255,8 @@ impl Verifier for LocalVerifier {
                 Err(_) => self.apply_revocation(request).await,
             }
             result
-        })
-        .await
+        });
+        self.limited(caller, Some(&request.fingerprint), work).await
     }
 
     async fn authenticate(&self, token: &str, audience: Audience) -> Result<Authenticated, AuthError> {
@@ -285,14 +286,14 @@ impl Verifier for LocalVerifier {
         request: &QrVerifyRequest,
         caller: &Caller,
     ) -> Result<QrAnswered, AuthError> {
-        self.limited(caller, Some(&request.answer.fingerprint), async {
+        let work = pin!(async {
             let result = self.answer_qr(nonce, request, caller).await;
             if result.is_err() {
                 self.apply_revocation(&request.answer).await;
             }
             result
-        })
-        .await
+        });
+        self.limited(caller, Some(&request.answer.fingerprint), work).await
     }
 
     async fn qr_status(&self, nonce: &Nonce, poll_token: &str, fetch: bool) -> Result<QrStatus, AuthError> {

@@ -1,5 +1,6 @@
 //! A new key for an old one's place.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -40,7 +41,7 @@ impl LocalVerifier {
     /// As for a login; [`AuthErrorKind::Conflict`] when the new key is known here in any way, or the old one is linked or
     /// not in order; [`AuthErrorKind::ExpiredTimestamp`].
     pub async fn rotate(&self, request: &RotateRequest, caller: &Caller) -> Result<Rotated, AuthError> {
-        self.limited(caller, Some(&request.old.value), self.replace_key(request, caller)).await
+        self.limited(caller, Some(&request.old.value), pin!(self.replace_key(request, caller))).await
     }
 
     async fn replace_key(&self, request: &RotateRequest, caller: &Caller) -> Result<Rotated, AuthError> {
@@ -93,7 +94,7 @@ impl LocalVerifier {
         request: &RotationCancelRequest,
         caller: &Caller,
     ) -> Result<(), AuthError> {
-        self.limited(caller, Some(&request.old.value), self.cancel_waiting(request, caller)).await
+        self.limited(caller, Some(&request.old.value), pin!(self.cancel_waiting(request, caller))).await
     }
 
     async fn cancel_waiting(

@@ -1,5 +1,7 @@
 //! Sessions: noted when they begin and when they are used, shown to their holders, ended; and renewed by refresh tokens.
 
+use std::pin::pin;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use capauth_protocol::response::{SessionInfo, TokenResponse};
@@ -133,7 +135,7 @@ impl LocalVerifier {
     /// # Errors
     /// [`AuthErrorKind::InvalidToken`], whatever is wrong with it; the store is gone.
     pub async fn refresh_token(&self, token: &str, caller: &Caller) -> Result<TokenResponse, AuthError> {
-        self.within(self.limits.attempt_to_renew(caller), self.renew(token)).await
+        self.within(self.limits.attempt_to_renew(caller), pin!(self.renew(token))).await
     }
 
     async fn renew(&self, token: &str) -> Result<TokenResponse, AuthError> {

@@ -392,6 +392,10 @@ impl KeyStore for MemoryKeyStore {
         Ok(lock(&self.state).audit_page(after, limit))
     }
 
+    async fn audit_back(&self, before: u64, limit: u32) -> StoreResult<AuditPage> {
+        Ok(lock(&self.state).audit_page_back(before, limit))
+    }
+
     async fn find_by_user_name(&self, name: &str) -> StoreResult<Vec<EnrolledKey>> {
         let state = lock(&self.state);
         let named = |key: &EnrolledKey| key.identity.user_name.as_deref() == Some(name);

@@ -207,27 +207,39 @@ impl State {
     }
 
     pub(super) fn audit_page(&self, after: u64, limit: u32) -> AuditPage {
+        let skip = usize::try_from(after).unwrap_or(usize::MAX);
+        let lines = self.audit.iter().enumerate().skip(skip).take(limit as usize);
+        let entries: Vec<_> = lines.map(|(place, line)| self.audit_entry(place, line)).collect();
+        AuditPage { cursor: entries.last().map_or(after, |entry| entry.id), entries }
+    }
+
+    pub(super) fn audit_page_back(&self, before: u64, limit: u32) -> AuditPage {
+        let earlier = match before {
+            0 => usize::MAX,
+            before => usize::try_from(before - 1).unwrap_or(usize::MAX),
+        };
+        let lines = self.audit.iter().enumerate().take(earlier).rev().take(limit as usize);
+        let entries: Vec<_> = lines.map(|(place, line)| self.audit_entry(place, line)).collect();
+        AuditPage { cursor: entries.last().map_or(before, |entry| entry.id), entries }
+    }
+
+    fn audit_entry(&self, place: usize, line: &Line) -> AuditEntry {
         let name = |row: Row| AuditName::Identity {
             name: format!("{row:032x}"),
             sub: self.identities.get(&row).map(|person| person.sub),
         };
-        let skip = usize::try_from(after).unwrap_or(usize::MAX);
-        let lines = self.audit.iter().enumerate().skip(skip).take(limit as usize);
-        let entries: Vec<_> = lines
-            .map(|(place, line)| AuditEntry {
-                id: place as u64 + 1,
-                at: line.at,
-                who: match (line.who, line.by) {
-                    (Actor::Administrator, _) => AuditName::Administrator,
-                    (Actor::Shell, _) => AuditName::Shell,
-                    (Actor::Server, _) => AuditName::Server,
-                    (Actor::Key(_), by) => name(by.unwrap_or(0)),
-                },
-                what: line.what.as_str().to_owned(),
-                subject: line.subject.map(name),
-                network: line.network.clone(),
-            })
-            .collect();
-        AuditPage { cursor: entries.last().map_or(after, |entry| entry.id), entries }
+        AuditEntry {
+            id: place as u64 + 1,
+            at: line.at,
+            who: match (line.who, line.by) {
+                (Actor::Administrator, _) => AuditName::Administrator,
+                (Actor::Shell, _) => AuditName::Shell,
+                (Actor::Server, _) => AuditName::Server,
+                (Actor::Key(_), by) => name(by.unwrap_or(0)),
+            },
+            what: line.what.as_str().to_owned(),
+            subject: line.subject.map(name),
+            network: line.network.clone(),
+        }
     }
 }

@@ -135,7 +135,7 @@ pub struct AuditEntry {
 /// Some lines, and where the next ones begin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditPage {
-    /// In the order in which they were written.
+    /// In the order in which they were written, or in the opposite one.
     pub entries: Vec<AuditEntry>,
     /// Ask for what comes after this next time.
     pub cursor: u64,

@@ -100,6 +100,7 @@ pass_on! {
     async fn do_what_is_due(pending_since: Timestamp, note: &Note) -> bool;
     async fn write_audit(event: AuditEvent, subject: Option<&Fingerprint>, note: &Note) -> ();
     async fn audit(after: u64, limit: u32) -> AuditPage;
+    async fn audit_back(before: u64, limit: u32) -> AuditPage;
     async fn find_by_user_name(name: &str) -> Vec<EnrolledKey>;
     async fn list(query: &KeyQuery) -> Vec<EnrolledKey>;
     async fn count() -> u64;

@@ -350,6 +350,9 @@ pub trait KeyStore: Send + Sync + 'static {
     /// The audit log after a cursor (0: from the beginning), oldest first.
     async fn audit(&self, after: u64, limit: u32) -> StoreResult<AuditPage>;
 
+    /// The audit log before a cursor (0: from its end), newest first. The page's cursor is the next `before`.
+    async fn audit_back(&self, before: u64, limit: u32) -> StoreResult<AuditPage>;
+
     /// The keys of the identity with this account name.
     async fn find_by_user_name(&self, name: &str) -> StoreResult<Vec<EnrolledKey>>;
 

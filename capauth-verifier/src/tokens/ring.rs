@@ -140,7 +140,7 @@ impl KeyRing {
     /// The key that signs now. Makes a new one when it is time.
     pub(super) async fn signing_key(&self, now: Timestamp) -> Result<Arc<TokenKey>, AuthError> {
         if self.state().keys.last().is_none_or(|key| now.since(key.created_at) >= ROTATE_AFTER) {
-            self.rotate_if_due(now).await?;
+            Box::pin(self.rotate_if_due(now)).await?;
         }
         Self::active(&self.state().keys, now).cloned().ok_or(AuthError::new(AuthErrorKind::Internal))
     }
