@@ -3,7 +3,7 @@
 //! `cargo run --bin tower-plain`, and then `cargo run --bin agent` signs in with a key of your gpg's. `PORT` (3000)
 //! says where it listens, and `CAPAUTH_DB_PATH` (`capauth.db`) where keys are kept.
 
-use std::{env, error::Error};
+use std::{env, error::Error, pin::pin};
 
 use capauth_tower::{AuthLayer, Authenticated, Body, CapAuth, Peer};
 use http::{Request, Response, StatusCode};
@@ -66,8 +66,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on http://127.0.0.1:{port}");
     capauth.notices().iter().for_each(|notice| println!("  ! {notice}"));
     let connections = GracefulShutdown::new();
+    let mut stop = pin!(ctrl_c()); // one for all turns: a signal that comes between two is not lost
     loop {
-        let accepted = tokio::select! { accepted = listener.accept() => accepted, _ = ctrl_c() => break };
+        let accepted = tokio::select! { accepted = listener.accept() => accepted, _ = &mut stop => break };
         let Ok((stream, peer)) = accepted else { continue };
         let app = app.clone().map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer.ip())); // limits count clients by their address
