@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
 use capauth_tower::{CapAuth, IpRange, LocalConfig};
 use capauth_verifier::WebKeyDirectory;
 use futures_util::future::{join, join3};
@@ -71,6 +73,8 @@ impl Server {
         let capauth = wire(config, port).await?;
         let router = capauth_axum::service_routes::<CapAuth>()
             .with_state(capauth.clone())
+            // Somebody who only knows the name: their own page, or the login before it.
+            .route("/", get(async || Redirect::to("/capauth/me")))
             .fallback(not_found)
             .layer(around(config, metrics.is_some()));
         let (hangups, manager) = (Hangups::default(), Manager::default());

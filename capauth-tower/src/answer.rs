@@ -18,9 +18,13 @@ const PAGE_POLICY: &str = "default-src 'none'; form-action 'self'; base-uri 'non
 
 const JSON: &str = "application/json";
 
+/// Room for an answer as most are, in bytes: a token and some claims.
+const USUAL: usize = 1536;
+
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
-    match serde_json::to_vec(value) {
-        Ok(bytes) => respond(status, Some(JSON), bytes.into()),
+    let mut bytes = Vec::with_capacity(USUAL);
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => respond(status, Some(JSON), bytes.into()),
         // Our types always serialise. Should one not, nothing is better than half of it.
         Err(_) => respond(StatusCode::INTERNAL_SERVER_ERROR, None, Bytes::new()),
     }
@@ -46,6 +50,11 @@ pub(crate) fn json_bytes(bytes: Bytes) -> Response<Body> {
 
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     respond(status, None, Bytes::new())
+}
+
+/// A file of a page's.
+pub(crate) fn file(content_type: &'static str, bytes: Bytes) -> Response<Body> {
+    respond(StatusCode::OK, Some(content_type), bytes)
 }
 
 pub(crate) fn page(html: impl Into<Bytes>) -> Response<Body> {

@@ -92,15 +92,20 @@ impl CapAuth {
     }
 
     /// A browser is sent to the login page, with the way back; a program hears 401.
-    fn ask_to_sign_in(&self, parts: &Parts) -> Refused {
+    pub(crate) fn ask_to_sign_in(&self, parts: &Parts) -> Refused {
         if !wants_html(&parts.headers) {
             return Refused::new(&AuthErrorKind::Unauthenticated.into());
         }
+        Refused::see_login(&self.way_to_sign_in(parts))
+    }
+
+    /// The login page, and from there the way back to what was asked for.
+    pub(crate) fn way_to_sign_in(&self, parts: &Parts) -> String {
         // What a form would have sent is not sent again: back to the front page then.
         let returns = [Method::GET, Method::HEAD].contains(&parts.method);
         let path = OriginalUri::of(parts).path_and_query().map_or("/", |path| path.as_str());
         let back = if returns { safe_redirect(path) } else { "/" };
-        Refused::see_login(&format!("{}{LOGIN_PAGE}?redirect={}", self.front().mount, percent_encode(back)))
+        format!("{}{LOGIN_PAGE}?redirect={}", self.front().mount, percent_encode(back))
     }
 
     async fn decided(&self, parts: &mut Parts) -> Result<Decision, Refused> {

@@ -85,6 +85,7 @@ mod credentials;
 mod decide;
 mod device;
 mod endpoints;
+mod form;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -94,6 +95,7 @@ mod layer;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod origin;
+mod pages;
 mod proxies;
 mod qr_image;
 mod redirect;

@@ -21,6 +21,13 @@ impl Origins {
         self.0.first().map(String::as_str)
     }
 
+    /// The origin of the page that sent a request: the one that `Origin` names, if it is ours, else the first.
+    pub(crate) fn of_page(&self, headers: &HeaderMap) -> Option<&str> {
+        let named = only(headers, header::ORIGIN);
+        let own = self.0.iter().find(|own| Some(own.as_bytes()) == named);
+        own.map(String::as_str).or_else(|| self.first())
+    }
+
     /// Refuses a request that may change something and that a page of ours did not send.
     ///
     /// A request without our cookie is only looked at on the login paths, and there passes when it says nothing of

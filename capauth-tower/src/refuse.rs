@@ -16,14 +16,7 @@ use crate::counts;
 /// Its [`AuthErrorKind`] is among the response's extensions. A fault of the server is logged with its cause and an
 /// id under the target `capauth::refusal`; the client hears the id and nothing else.
 pub fn refuse(error: &AuthError) -> Response<Body> {
-    let kind = error.kind();
-    let code = kind.code();
-    let refusal = if is_fault(code) { fault(error) } else { error.to_refusal() };
-    tracing::debug!(target: "capauth::refusal", kind = kind.as_str(), "refused");
-    counts::refused(kind);
-    let mut response = told(refusal, None, error.seconds_to_wait());
-    response.extensions_mut().insert(kind);
-    response
+    Said::of(error).in_json(None)
 }
 
 /// Logs a fault and answers what the client hears of it.
@@ -70,20 +63,59 @@ struct Told {
     body: ErrorBody,
 }
 
-fn told(refusal: Refusal, ok: Option<bool>, seconds_to_wait: Option<u64>) -> Response<Body> {
-    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = answer::json(status, &Told { ok, body: refusal.into() });
-    let headers = response.headers_mut();
-    match status {
-        StatusCode::UNAUTHORIZED => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        StatusCode::TOO_MANY_REQUESTS => {
-            headers.insert(header::RETRY_AFTER, seconds_to_wait.unwrap_or(RETRY_AFTER).into());
-        }
-        _ => {}
+/// A refusal that is counted, and logged where it is a fault: what the client hears, in JSON or on a page.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) refusal: Refusal,
+    /// Seconds after which another try may be worth it, where somebody knows.
+    pub(crate) wait: Option<u64>,
+    kind: Option<AuthErrorKind>,
+}
+
+impl Said {
+    fn of(error: &AuthError) -> Self {
+        let kind = error.kind();
+        let refusal = if is_fault(kind.code()) { fault(error) } else { error.to_refusal() };
+        tracing::debug!(target: "capauth::refusal", kind = kind.as_str(), "refused");
+        counts::refused(kind);
+        Self { refusal, wait: error.seconds_to_wait(), kind: Some(kind) }
     }
-    response
+
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whether its words have an id under which the log says more.
+    pub(crate) fn is_fault(&self) -> bool {
+        is_fault(self.refusal.code)
+    }
+
+    /// Seconds after which to come back, where that helps.
+    pub(crate) fn seconds_to_wait(&self) -> Option<u64> {
+        (self.status() == StatusCode::TOO_MANY_REQUESTS).then(|| self.wait.unwrap_or(RETRY_AFTER))
+    }
+
+    /// The answer as JSON.
+    pub(crate) fn in_json(self, ok: Option<bool>) -> Response<Body> {
+        let body = ErrorBody::from(self.refusal.clone());
+        let mut response = answer::json(self.status(), &Told { ok, body });
+        self.mark(&mut response);
+        response
+    }
+
+    /// Gives an answer the status and the headers of this refusal.
+    pub(crate) fn mark(&self, response: &mut Response<Body>) {
+        *response.status_mut() = self.status();
+        if self.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.seconds_to_wait() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(kind) = self.kind {
+            response.extensions_mut().insert(kind);
+        }
+    }
 }
 
 /// Why an endpoint or a guard does not do what it was asked to.
@@ -100,31 +132,24 @@ impl Failure {
         Self::Request(Refusal::new(ErrorCode::InvalidRequest, words))
     }
 
-    pub(crate) fn into_response(self) -> Response<Body> {
+    /// Counts it, logs it where it is a fault, and says what the client hears.
+    pub(crate) fn say(self) -> Said {
         match self {
-            Self::Auth(error) => refuse(&error),
+            Self::Auth(error) => Said::of(&error),
             Self::Request(refusal) => {
                 counts::malformed(refusal.code);
-                told(refusal, None, None)
+                Said { refusal, wait: None, kind: None }
             }
         }
     }
 
+    pub(crate) fn into_response(self) -> Response<Body> {
+        self.say().in_json(None)
+    }
+
     /// The same for a failed login, whose answer says `ok: false`.
     pub(crate) fn into_login_response(self) -> Response<Body> {
-        let error = match self {
-            Self::Auth(error) => error,
-            Self::Request(refusal) => {
-                counts::malformed(refusal.code);
-                return told(refusal, Some(false), None);
-            }
-        };
-        let kind = error.kind();
-        counts::refused(kind);
-        let refusal = if is_fault(kind.code()) { fault(&error) } else { error.to_refusal() };
-        let mut response = told(refusal, Some(false), error.seconds_to_wait());
-        response.extensions_mut().insert(kind);
-        response
+        self.say().in_json(Some(false))
     }
 }
 

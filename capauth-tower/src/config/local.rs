@@ -12,6 +12,7 @@ use capauth_verifier::{
 
 use super::site::{Site, site_settings};
 use crate::device::Devices;
+use crate::form::Forms;
 use crate::handle::{CapAuth, Deciding};
 use crate::proxies::IpRange;
 use crate::session::Sessions;
@@ -194,7 +195,15 @@ impl LocalConfig {
             self.site.secure(),
             Arc::clone(&self.site.clock),
         );
-        let front = self.site.into_front(sessions, devices, verifier.origins(), notices);
+        let forms = Forms::new(
+            verifier.sealer("login form"),
+            verifier.base_url(),
+            verifier.service(),
+            verifier.epoch(),
+            self.site.secure(),
+            Arc::clone(&self.site.clock),
+        );
+        let front = self.site.into_front(sessions, devices, forms, verifier.origins(), notices);
         Ok(CapAuth::new(Deciding::Local(Box::new(verifier)), front, self.admin_token))
     }
 

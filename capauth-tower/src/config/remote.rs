@@ -11,6 +11,7 @@ use capauth_verifier::{
 
 use super::site::{Site, site_settings};
 use crate::device::Devices;
+use crate::form::Forms;
 use crate::handle::{CapAuth, Deciding};
 use crate::proxies::IpRange;
 use crate::session::Sessions;
@@ -128,8 +129,10 @@ impl RemoteConfig {
         let sealer = key.sealer("device of a central service");
         let (secure, clock) = (self.site.secure(), Arc::clone(&self.site.clock));
         // What these cookies are good for is the same after a restoration there: the master key here is theirs alone.
-        let devices = Devices::new(sealer, verifier.url(), service, 0, secure, clock);
-        let front = self.site.into_front(sessions, devices, &origins, notices);
+        let devices = Devices::new(sealer, verifier.url(), service, 0, secure, Arc::clone(&clock));
+        let sealer = key.sealer("login form of a central service");
+        let forms = Forms::new(sealer, verifier.url(), service, 0, secure, clock);
+        let front = self.site.into_front(sessions, devices, forms, &origins, notices);
         Ok(CapAuth::new(Deciding::Remote(verifier), front, None))
     }
 }

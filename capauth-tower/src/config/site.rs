@@ -7,6 +7,7 @@ use capauth_protocol::limits::MAX_SESSION_SECONDS;
 use capauth_verifier::{Clock, ConfigError, SystemClock};
 
 use crate::device::Devices;
+use crate::form::Forms;
 use crate::origin::Origins;
 use crate::proxies::{IpRange, TrustedProxies};
 use crate::session::Sessions;
@@ -31,6 +32,7 @@ pub(super) struct Site {
 pub(crate) struct Front {
     pub(crate) sessions: Sessions,
     pub(crate) devices: Devices,
+    pub(crate) forms: Forms,
     pub(crate) origins: Origins,
     pub(crate) proxies: TrustedProxies,
     pub(crate) clock: Arc<dyn Clock>,
@@ -101,12 +103,14 @@ impl Site {
         self,
         sessions: Sessions,
         devices: Devices,
+        forms: Forms,
         origins: &[String],
         notices: Vec<String>,
     ) -> Front {
         Front {
             sessions,
             devices,
+            forms,
             origins: Origins::new(origins.iter()),
             proxies: TrustedProxies::new(self.proxies, self.unix_peers),
             clock: self.clock,

@@ -1,8 +1,10 @@
 //! Who administers.
 
+use capauth_protocol::Fingerprint;
 use capauth_verifier::{Actor, Administration, Audience, AuthError, AuthErrorKind, LocalVerifier, Session};
 
 use super::Exchange;
+use crate::accept::wants_html;
 use crate::credentials;
 use crate::handle::CapAuth;
 use crate::refuse::Failure;
@@ -126,32 +128,76 @@ async fn refuse_person(capauth: &CapAuth, token: &str) -> AuthError {
 }
 
 async fn session(exchange: &Exchange<'_>, local: &LocalVerifier) -> Result<Actor, Failure> {
-    let capauth = exchange.capauth;
-    let Presented::Session(session) = capauth.front().sessions.read(&exchange.parts.headers) else {
-        return Err(AuthErrorKind::Unauthenticated.into());
-    };
-    let who = capauth.resume(&session).await?.ok_or(AuthErrorKind::Unauthenticated)?;
-    may_administer(local, capauth, who.session())?;
-    Ok(Actor::Key(who.fingerprint()))
+    match standing(exchange, local).await? {
+        Standing::Administrator(key) => Ok(Actor::Key(key)),
+        Standing::Nobody => Err(AuthErrorKind::Unauthenticated.into()),
+        Standing::Hindered(why) => Err(AuthError::from(why).into()),
+    }
 }
 
-fn may_administer(local: &LocalVerifier, capauth: &CapAuth, session: &Session) -> Result<(), AuthError> {
-    let on_our_page = session.origin.as_deref() == Some(local.base_url());
-    if !local.is_admin_key(&session.fingerprint) || !on_our_page {
-        return Err(AuthErrorKind::Forbidden.into());
+/// Where a browser stands that asks for the administrators' page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Its session administers, by this key.
+    Administrator(Fingerprint),
+    /// It has no session.
+    Nobody,
+    /// Its session does not administer.
+    Hindered(Hindrance),
+}
+
+/// Why a session does not administer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hindrance {
+    /// Its key is not on the list.
+    NotListed,
+    /// It was signed on another page than one of the base URL, or on none.
+    OtherPage,
+    /// Another device signed. A code keeps bystanders out, and not a page that shows somebody else's QR code.
+    OtherDevice,
+    /// It is more than a quarter of an hour old.
+    TooOld,
+}
+
+impl From<Hindrance> for AuthError {
+    fn from(why: Hindrance) -> Self {
+        let words = match why {
+            Hindrance::NotListed | Hindrance::OtherPage => return AuthErrorKind::Forbidden.into(),
+            Hindrance::OtherDevice => "A login from another device does not administer. Sign in on this one.",
+            Hindrance::TooOld => "Sign in again: this login is too old to administer.",
+        };
+        Self::with_words(AuthErrorKind::Forbidden, words)
+    }
+}
+
+/// Whether a person asks with their browser, and not a program, nor somebody who shows a token.
+pub(super) fn is_for_a_person(exchange: &Exchange<'_>) -> Result<bool, Failure> {
+    Ok(wants_html(&exchange.parts.headers) && !is_claimed(exchange)?)
+}
+
+/// Where the session of the request's cookie stands.
+pub(super) async fn standing(exchange: &Exchange<'_>, local: &LocalVerifier) -> Result<Standing, Failure> {
+    let capauth = exchange.capauth;
+    let Presented::Session(session) = capauth.front().sessions.read(&exchange.parts.headers) else {
+        return Ok(Standing::Nobody);
+    };
+    let Some(who) = capauth.resume(&session).await? else { return Ok(Standing::Nobody) };
+    Ok(match hindrance(local, capauth, who.session()) {
+        Some(why) => Standing::Hindered(why),
+        None => Standing::Administrator(who.fingerprint()),
+    })
+}
+
+fn hindrance(local: &LocalVerifier, capauth: &CapAuth, session: &Session) -> Option<Hindrance> {
+    if !local.is_admin_key(&session.fingerprint) {
+        return Some(Hindrance::NotListed);
+    }
+    if session.origin.as_deref() != Some(local.base_url()) {
+        return Some(Hindrance::OtherPage);
     }
     if session.qr {
-        // A code keeps bystanders out, and not a page that shows somebody else's QR code.
-        return Err(AuthError::with_words(
-            AuthErrorKind::Forbidden,
-            "A login from another device does not administer. Sign in on this one.",
-        ));
+        return Some(Hindrance::OtherDevice);
     }
-    if capauth.now().since(session.authenticated_at) > FRESH {
-        return Err(AuthError::with_words(
-            AuthErrorKind::Forbidden,
-            "Sign in again: this login is too old to administer.",
-        ));
-    }
-    Ok(())
+    let is_old = capauth.now().since(session.authenticated_at) > FRESH;
+    is_old.then_some(Hindrance::TooOld)
 }

@@ -209,3 +209,31 @@ pub(crate) struct Inactive {
     /// False.
     pub(crate) active: bool,
 }
+
+/// The form of the login page. Each page of it has some of these.
+#[cfg(feature = "openapi")]
+#[derive(Debug, utoipa::ToSchema)]
+#[allow(dead_code, reason = "it is described here, and read field by field")]
+pub(crate) struct LoginForm {
+    /// Shows that this browser was given the form: a hidden field of the page.
+    #[schema(max_length = 16384)]
+    pub(crate) token: String,
+    /// What was to be signed, sealed: a hidden field of the second page.
+    #[schema(max_length = 16384, nullable = false)]
+    pub(crate) state: Option<String>,
+    /// Whose key will sign.
+    #[schema(nullable = false)]
+    pub(crate) fingerprint: Option<String>,
+    /// The armoured certificate, for a key that is new here or was renewed.
+    #[schema(nullable = false)]
+    pub(crate) public_key: Option<String>,
+    /// A one-time code that lets a new key in.
+    #[schema(nullable = false)]
+    pub(crate) enrollment_code: Option<String>,
+    /// The armoured signature over what the second page shows.
+    #[schema(nullable = false)]
+    pub(crate) signature: Option<String>,
+    /// `back`: to the first page, with everything that was typed.
+    #[schema(nullable = false)]
+    pub(crate) step: Option<String>,
+}

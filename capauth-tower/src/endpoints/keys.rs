@@ -38,10 +38,12 @@ pub(super) async fn list(exchange: &Exchange<'_>) -> Answer {
         after: query.get("after")?.map(fingerprint).transpose()?,
         limit: limit(&query)?,
     };
+    let beside = query.get("beside")?.map(fingerprint).transpose()?;
     // What is not of its form is refused, also where it would change nothing.
-    let keys = match user_name {
-        Some(name) => exchange.local()?.keys_named(name).await?,
-        None => exchange.local()?.keys(&wanted).await?,
+    let keys = match (user_name, beside) {
+        (Some(name), _) => exchange.local()?.keys_named(name).await?,
+        (None, Some(key)) => exchange.local()?.keys_beside(&key).await?,
+        (None, None) => exchange.local()?.keys(&wanted).await?,
     };
     Ok(answer::json(StatusCode::OK, &keys))
 }
@@ -133,8 +135,12 @@ pub(super) async fn make_code(exchange: &Exchange<'_>) -> Answer {
 pub(super) async fn audit(exchange: &Exchange<'_>) -> Answer {
     let administration = admin::require(exchange).await?;
     let query = Query::of(exchange.parts)?;
-    let (after, limit) = (query.number("after")?.unwrap_or(0), limit(&query)?);
-    Ok(answer::json(StatusCode::OK, &administration.audit(after, limit).await?))
+    let (after, limit) = (query.number("after")?, limit(&query)?);
+    let log = match query.flag("newest_first")? {
+        true => administration.audit_newest_first(after, limit).await?,
+        false => administration.audit(after.unwrap_or(0), limit).await?,
+    };
+    Ok(answer::json(StatusCode::OK, &log))
 }
 
 /// How many entries of a list an answer has.

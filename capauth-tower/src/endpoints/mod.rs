@@ -1,14 +1,15 @@
 //! [`Endpoints`]: every HTTP endpoint, once.
 
-mod admin;
+pub(crate) mod admin;
 pub(crate) mod answers;
 #[cfg(feature = "openapi")]
 mod description;
+mod form;
 mod keys;
 mod life;
 mod login;
 mod logout;
-mod page;
+mod pages;
 mod protocol;
 mod qr;
 mod query;
@@ -31,6 +32,7 @@ use tower_service::Service;
 use tracing::Instrument as _;
 
 use crate::BoxError;
+use crate::accept::wants_html;
 use crate::body::Body;
 use crate::context::AdmittedOrigin;
 use crate::credentials;
@@ -78,7 +80,8 @@ impl Endpoints {
         Self { capauth, part: Part::Service }
     }
 
-    /// The paths that are served here, each with its methods. A path may hold one parameter, written `{name}`.
+    /// The paths that are served here, each with its methods. A path may hold parameters, written
+    /// `{name}`.
     pub fn table(&self) -> impl Iterator<Item = &'static Route> + use<> {
         Route::of(self.part)
     }
@@ -115,7 +118,7 @@ impl Endpoints {
         };
         let body = match read::body(&parts, call, body).await {
             Ok(body) => body,
-            Err(refusal) => return call.refuse(refusal.into()),
+            Err(refusal) => return call.refuse(&parts, refusal.into()),
         };
         self.dispatch(call, &parts, &body).await
     }
@@ -129,8 +132,14 @@ impl Endpoints {
         if !route.methods().contains(answered(&parts.method)) {
             return Err(Box::new(method_not_allowed(route)));
         }
-        let refused = |failure: Failure| Box::new(route.call.refuse(failure));
+        let refused = |failure: Failure| Box::new(route.call.refuse(parts, failure));
         self.capauth.check_origin(parts).map_err(|error| refused(error.into()))?;
+        if route.call == Call::LoginPage {
+            // The page's own form always says where it comes from: whoever fills it in has a cookie of ours.
+            let origins = &self.capauth.front().origins;
+            let checked = origins.check(&parts.method, LOGIN_PAGE, &parts.headers, || true);
+            checked.map_err(|error| refused(error.into()))?;
+        }
         read::check(parts, route.call).map_err(|refusal| refused(refusal.into()))?;
         let is_form = route.call == Call::Token && read::is_form(parts);
         if is_form && parts.extensions.get::<AdmittedOrigin>().is_none() {
@@ -142,55 +151,61 @@ impl Endpoints {
 
     async fn dispatch(&self, call: Call, parts: &Parts, body: &Bytes) -> Response<Body> {
         let exchange = Exchange { capauth: &self.capauth, parts, method: answered(&parts.method), body };
+        // What no login asks for is in a box: the largest of all these would else be a part of every request's future, and
+        // be moved wherever that is.
         let answer = match call {
-            Call::LoginPage => page::login(&exchange),
+            Call::LoginPage => form::page(&exchange).await,
+            Call::PhonePage => pages::phone(&exchange),
+            Call::Asset => pages::asset(&exchange),
+            Call::MePage => pages::me(&exchange).await,
+            Call::AdminPage => pages::administration(&exchange).await,
             Call::LoginChallenge => login::challenge(&exchange).await,
             Call::LoginVerify => login::verify(&exchange).await,
-            Call::LoginLogout => logout::by_page(&exchange).await,
+            Call::LoginLogout => Box::pin(logout::by_page(&exchange)).await,
             Call::Me => login::me(&exchange).await,
-            Call::LoginQrChallenge => qr::challenge(&exchange, qr::Side::Page).await,
-            Call::LoginQrVerify => qr::verify(&exchange, qr::Side::Page).await,
-            Call::LoginQrStatus => qr::status(&exchange, qr::Side::Page).await,
-            Call::QrChallenge => qr::challenge(&exchange, qr::Side::Service).await,
-            Call::QrVerify => qr::verify(&exchange, qr::Side::Service).await,
-            Call::QrStatus => qr::status(&exchange, qr::Side::Service).await,
+            Call::LoginQrChallenge => Box::pin(qr::challenge(&exchange, qr::Side::Page)).await,
+            Call::LoginQrVerify => Box::pin(qr::verify(&exchange, qr::Side::Page)).await,
+            Call::LoginQrStatus => Box::pin(qr::status(&exchange, qr::Side::Page)).await,
+            Call::QrChallenge => Box::pin(qr::challenge(&exchange, qr::Side::Service)).await,
+            Call::QrVerify => Box::pin(qr::verify(&exchange, qr::Side::Service)).await,
+            Call::QrStatus => Box::pin(qr::status(&exchange, qr::Side::Service)).await,
             Call::Challenge => protocol::challenge(&exchange).await,
             Call::Verify => protocol::verify(&exchange).await,
-            Call::Status => protocol::status(&exchange).await,
+            Call::Status => Box::pin(protocol::status(&exchange)).await,
             Call::WellKnown => protocol::well_known(&exchange),
-            Call::Jwks => protocol::jwks(&exchange).await,
-            Call::Health => protocol::health(&exchange).await,
-            Call::TokenInfo => tokens::token_info(&exchange).await,
-            Call::UserInfo => tokens::user_info(&exchange).await,
-            Call::Logout => logout::of_service(&exchange).await,
-            Call::Keys => keys::list(&exchange).await,
-            Call::Approve => keys::approve(&exchange).await,
-            Call::Revoke => keys::revoke(&exchange).await,
-            Call::Erase => keys::erase(&exchange).await,
-            Call::Groups => keys::groups(&exchange).await,
-            Call::Revocations => keys::revocations(&exchange).await,
-            Call::RevokeToken => tokens::revoke(&exchange).await,
-            Call::Token => tokens::renew(&exchange).await,
-            Call::Rotate => life::rotate(&exchange).await,
-            Call::CancelRotation => life::cancel_rotation(&exchange).await,
-            Call::Link => life::link(&exchange).await,
-            Call::Unlink => life::unlink(&exchange).await,
-            Call::Identity => sessions::identity(&exchange).await,
-            Call::Sessions => sessions::list_or_end_all(&exchange).await,
-            Call::Session => sessions::end_one(&exchange).await,
-            Call::Audit => keys::audit(&exchange).await,
-            Call::EnrollmentCodes => keys::make_code(&exchange).await,
-            Call::EnrollKey => keys::enroll(&exchange).await,
-            Call::UserName => keys::user_name(&exchange).await,
-            Call::EmailOfKey => keys::email(&exchange).await,
-            Call::RotationOfKey => keys::cancel_rotation(&exchange).await,
-            Call::SessionsOfKey => keys::end_sessions(&exchange).await,
+            Call::Jwks => Box::pin(protocol::jwks(&exchange)).await,
+            Call::Health => Box::pin(protocol::health(&exchange)).await,
+            Call::TokenInfo => Box::pin(tokens::token_info(&exchange)).await,
+            Call::UserInfo => Box::pin(tokens::user_info(&exchange)).await,
+            Call::Logout => Box::pin(logout::of_service(&exchange)).await,
+            Call::Keys => Box::pin(keys::list(&exchange)).await,
+            Call::Approve => Box::pin(keys::approve(&exchange)).await,
+            Call::Revoke => Box::pin(keys::revoke(&exchange)).await,
+            Call::Erase => Box::pin(keys::erase(&exchange)).await,
+            Call::Groups => Box::pin(keys::groups(&exchange)).await,
+            Call::Revocations => Box::pin(keys::revocations(&exchange)).await,
+            Call::RevokeToken => Box::pin(tokens::revoke(&exchange)).await,
+            Call::Token => Box::pin(tokens::renew(&exchange)).await,
+            Call::Rotate => Box::pin(life::rotate(&exchange)).await,
+            Call::CancelRotation => Box::pin(life::cancel_rotation(&exchange)).await,
+            Call::Link => Box::pin(life::link(&exchange)).await,
+            Call::Unlink => Box::pin(life::unlink(&exchange)).await,
+            Call::Identity => Box::pin(sessions::identity(&exchange)).await,
+            Call::Sessions => Box::pin(sessions::list_or_end_all(&exchange)).await,
+            Call::Session => Box::pin(sessions::end_one(&exchange)).await,
+            Call::Audit => Box::pin(keys::audit(&exchange)).await,
+            Call::EnrollmentCodes => Box::pin(keys::make_code(&exchange)).await,
+            Call::EnrollKey => Box::pin(keys::enroll(&exchange)).await,
+            Call::UserName => Box::pin(keys::user_name(&exchange)).await,
+            Call::EmailOfKey => Box::pin(keys::email(&exchange)).await,
+            Call::RotationOfKey => Box::pin(keys::cancel_rotation(&exchange)).await,
+            Call::SessionsOfKey => Box::pin(keys::end_sessions(&exchange)).await,
             #[cfg(feature = "openapi")]
             Call::Description => description::document(&exchange),
             #[cfg(feature = "openapi")]
             Call::DescriptionPage => description::page(&exchange),
         };
-        let mut response = answer.unwrap_or_else(|failure| call.refuse(failure));
+        let mut response = answer.unwrap_or_else(|failure| call.refuse(parts, failure));
         if parts.method == Method::HEAD {
             let length = HeaderValue::from(response.body().bytes().len());
             response.headers_mut().insert(header::CONTENT_LENGTH, length);
@@ -201,11 +216,21 @@ impl Endpoints {
 }
 
 impl Call {
-    /// A failed login says so in a member of its own.
-    fn refuse(self, failure: Failure) -> Response<Body> {
-        match self {
-            Self::LoginVerify | Self::LoginQrStatus => failure.into_login_response(),
+    /// A failed login says so in a member of its own; who looks at a page is told on one.
+    fn refuse(self, parts: &Parts, failure: Failure) -> Response<Body> {
+        match (self, self.page()) {
+            (Self::LoginVerify | Self::LoginQrStatus, _) => failure.into_login_response(),
+            (_, Some(way)) if wants_html(&parts.headers) => crate::pages::refused(way, failure),
             _ => failure.into_response(),
+        }
+    }
+
+    /// Where the login page's folder is, seen from this page. `None` for what is no page.
+    const fn page(self) -> Option<&'static str> {
+        match self {
+            Self::LoginPage | Self::PhonePage => Some(""),
+            Self::MePage | Self::AdminPage => Some("../auth/capauth/"),
+            _ => None,
         }
     }
 }
@@ -296,5 +321,21 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let endpoints = self.clone();
         Box::pin(async move { Ok(endpoints.handle(request).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every request is answered by one future, which is moved as a whole: no endpoint that is rarely asked for makes it
+    /// larger.
+    #[tokio::test]
+    async fn a_request_is_a_small_future() {
+        let stores = capauth_verifier::memory::stores().unwrap();
+        let capauth = CapAuth::local("a.example").stores(stores).build().await.unwrap();
+        let request = Request::new(http_body_util::Empty::<Bytes>::new());
+        let bytes = size_of_val(&capauth.service_endpoints().handle(request));
+        assert!(bytes < 4096, "{bytes} bytes");
     }
 }

@@ -1,5 +1,6 @@
 //! What stands behind the `?`.
 
+use capauth_protocol::limits::MAX_BODY;
 use http::request::Parts;
 
 use crate::redirect::percent_decode;
@@ -8,24 +9,32 @@ use crate::refuse::Failure;
 /// The longest query that is read; a token fits.
 const MAX_QUERY: usize = 16 * 1024;
 
+/// The most parameters that are read: no call knows as many.
+const MAX_PAIRS: usize = 64;
+
 /// The parameters of a query, each at most once where it is asked for.
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn of(parts: &Parts) -> Result<Self, Failure> {
-        Self::parse(parts.uri.query().unwrap_or_default())
+        Self::parse(parts.uri.query().unwrap_or_default(), MAX_QUERY)
     }
 
     /// The same of a form's body, which is written alike.
     pub(super) fn of_form(body: &[u8]) -> Result<Self, Failure> {
-        Self::parse(str::from_utf8(body).map_err(|_| Failure::invalid("The form is not UTF-8."))?)
+        Self::parse(form_text(body)?, MAX_QUERY)
     }
 
-    fn parse(query: &str) -> Result<Self, Failure> {
-        if query.len() > MAX_QUERY {
+    /// The same of a page's form, which holds certificates and signatures.
+    pub(super) fn of_page_form(body: &[u8]) -> Result<Self, Failure> {
+        Self::parse(form_text(body)?, MAX_BODY)
+    }
+
+    fn parse(query: &str, most: usize) -> Result<Self, Failure> {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        if query.len() > most || pairs.clone().nth(MAX_PAIRS).is_some() {
             return Err(Failure::invalid("The query is too long."));
         }
-        let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let decode = |text: &str| {
             let text = text.replace('+', " ");
             String::from_utf8(percent_decode(text.as_bytes()))
@@ -68,6 +77,10 @@ impl Query {
             }
         }
     }
+}
+
+fn form_text(body: &[u8]) -> Result<&str, Failure> {
+    str::from_utf8(body).map_err(|_| Failure::invalid("The form is not UTF-8."))
 }
 
 /// Every parameter, for the fuzz targets.

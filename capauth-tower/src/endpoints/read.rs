@@ -35,12 +35,15 @@ pub(super) fn check(parts: &Parts, call: Call) -> Result<(), Refusal> {
     check_type(parts, call)
 }
 
-/// OAuth's token request is a form, and may be JSON here; everything else is JSON.
+/// OAuth's token request is a form, and may be JSON here; the login page's is one, and nothing else; everything else is
+/// JSON.
 fn check_type(parts: &Parts, call: Call) -> Result<(), Refusal> {
-    if is_json(parts) || (call == Call::Token && is_form(parts)) {
-        return Ok(());
-    }
-    Err(Refusal::new(ErrorCode::UnsupportedMediaType, "Send the body as application/json."))
+    let (fits, words) = match call {
+        Call::LoginPage => (is_form(parts), "Send the form as application/x-www-form-urlencoded."),
+        Call::Token => (is_json(parts) || is_form(parts), "Send the body as application/json."),
+        _ => (is_json(parts), "Send the body as application/json."),
+    };
+    if fits { Ok(()) } else { Err(Refusal::new(ErrorCode::UnsupportedMediaType, words)) }
 }
 
 /// The body of a request whose method has one, read to its end.

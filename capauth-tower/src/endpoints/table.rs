@@ -26,7 +26,7 @@ impl Route {
         TABLE.iter().filter(move |route| part == Part::Service || route.part == Part::Login)
     }
 
-    /// The path, compared raw. One parameter may stand in it, written `{name}`: one whole step of the path.
+    /// The path, compared raw. Parameters may stand in it, written `{name}`: each is one whole step of the path.
     pub fn path(&self) -> &'static str {
         self.path
     }
@@ -45,6 +45,10 @@ impl Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     LoginPage,
+    PhonePage,
+    Asset,
+    MePage,
+    AdminPage,
     LoginChallenge,
     LoginVerify,
     LoginLogout,
@@ -109,6 +113,7 @@ pub(super) const SESSION: &str = "/capauth/v1/sessions/{id}";
 pub(super) const QR_VERIFY: &str = "/capauth/v1/qr-verify/{nonce}";
 pub(super) const QR_STATUS: &str = "/capauth/v1/qr-status/{nonce}";
 pub(super) const LOGIN_QR_VERIFY: &str = "/auth/capauth/qr-verify/{nonce}";
+pub(super) const ASSET: &str = "/auth/capauth/assets/{version}/{name}";
 pub(super) const LOGIN_QR_STATUS: &str = "/auth/capauth/qr-status/{nonce}";
 
 const fn login(path: &'static str, methods: &'static [Method], call: Call) -> Route {
@@ -120,7 +125,7 @@ const fn service(path: &'static str, methods: &'static [Method], call: Call) -> 
 }
 
 static TABLE: &[Route] = &[
-    login(LOGIN_PAGE, GET, Call::LoginPage),
+    login(LOGIN_PAGE, GET_POST, Call::LoginPage),
     login("/auth/capauth/challenge", POST, Call::LoginChallenge),
     login("/auth/capauth/verify", POST, Call::LoginVerify),
     login("/auth/capauth/logout", POST, Call::LoginLogout),
@@ -128,6 +133,10 @@ static TABLE: &[Route] = &[
     login("/auth/capauth/qr-challenge", POST, Call::LoginQrChallenge),
     login(LOGIN_QR_VERIFY, POST, Call::LoginQrVerify),
     login(LOGIN_QR_STATUS, GET_POST, Call::LoginQrStatus),
+    login("/auth/capauth/qr", GET, Call::PhonePage),
+    login(ASSET, GET, Call::Asset),
+    service(ME_PAGE, GET, Call::MePage),
+    service("/capauth/admin", GET, Call::AdminPage),
     service("/capauth/v1/challenge", POST, Call::Challenge),
     service("/capauth/v1/verify", POST, Call::Verify),
     service("/capauth/v1/qr-challenge", POST, Call::QrChallenge),
@@ -174,6 +183,7 @@ pub(crate) const DESCRIPTION: &str = "/capauth/v1/openapi.json";
 
 /// Where browsers are sent to sign in.
 pub(crate) const LOGIN_PAGE: &str = "/auth/capauth/login";
+pub(crate) const ME_PAGE: &str = "/capauth/me";
 
 pub(crate) fn find(part: Part, path: &str) -> Option<&'static Route> {
     Route::of(part).find(|route| route.matches(path))
@@ -182,16 +192,24 @@ pub(crate) fn find(part: Part, path: &str) -> Option<&'static Route> {
 /// Whether a layer leaves it to the endpoint at this path to say who asks. `/health` and the documents at the root may
 /// as well be an application's own.
 pub(crate) fn authenticates_itself(path: &str) -> bool {
-    (path.starts_with("/auth/capauth/") || path.starts_with("/capauth/v1/"))
+    (path.starts_with("/auth/capauth/") || path.starts_with("/capauth/"))
         && find(Part::Service, path).is_some()
 }
 
-/// What stands in a path where the template has its parameter; empty when it has none. `None`: another path.
+/// What stands in a path where the template has its (last) parameter; empty when it has none. `None`: another path.
 pub(super) fn parameter<'a>(template: &str, path: &'a str) -> Option<&'a str> {
-    let Some((before, rest)) = template.split_once('{') else { return (template == path).then_some("") };
-    let (_, after) = rest.split_once('}')?;
-    let value = path.strip_prefix(before)?.strip_suffix(after)?;
-    (!value.is_empty() && !value.contains('/')).then_some(value)
+    let (mut known, mut given) = (template.split('/'), path.split('/'));
+    let mut found = "";
+    loop {
+        match (known.next(), given.next()) {
+            (None, None) => return Some(found),
+            (Some(step), Some(value)) if step.starts_with('{') => {
+                found = Some(value).filter(|value| !value.is_empty())?;
+            }
+            (Some(step), Some(value)) if step == value => {}
+            _ => return None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +230,12 @@ mod tests {
             "/auth/capauth/ME",
             "/auth/capauth/me%00",
             "/auth/capauth",
+            "/auth/capauth/assets/a",
+            "/auth/capauth/assets/a/",
+            "/auth/capauth/assets//a",
+            "/auth/capauth/assets/a/b/c",
+            "/capauth/me/",
+            "/capauth/admin/x",
             "/capauth/v1/keys//groups",
             "/capauth/v1/keys/a/b/groups",
             "/capauth/v1/keys/{fingerprint}/groups/",

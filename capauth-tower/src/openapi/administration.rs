@@ -5,7 +5,7 @@ use capauth_protocol::request::{
     CodeRequest, EmailRequest, EnrollRequest, FingerprintRequest, GroupsRequest, UserNameRequest,
 };
 use capauth_protocol::response::{AuditLog, EnrollmentCode, KeyEntry};
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, Object, ObjectBuilder, Schema, Type};
 
 use super::operation::{Described, delete, get, post, put};
 use crate::endpoints::answers::{
@@ -50,7 +50,8 @@ pub(super) fn operations() -> Vec<Described> {
             .administrators()
             .query("after", cursor(), "The `cursor` of the page before.")
             .query("limit", limit(), "How many entries at most; 100 if nothing is said.")
-            .answers::<AuditLog>(200, "The oldest first."),
+            .query("newest_first", flag(), "Begins with the last entry, and goes back.")
+            .answers::<AuditLog>(200, "The oldest first, unless something else is asked for."),
         list(),
     ];
     all.extend(of_one_key());
@@ -59,21 +60,20 @@ pub(super) fn operations() -> Vec<Described> {
 
 fn list() -> Described {
     let text = |pattern: &str| ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
-    let flag = || {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(["true", "false", "1", "0", ""]))
-            .build()
-    };
+    let fingerprint = || text("^((0[xX])?([0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}))?$");
     get("/capauth/v1/keys", "keys", "Every key, page by page")
-        .words("By fingerprint. With `user_name`, the keys of that identity alone. An empty parameter counts as absent.")
+        .words(
+            "By fingerprint. With `user_name` or `beside`, the keys of that identity alone. An empty parameter counts \
+             as absent.",
+        )
         .administrators()
-        .query("after", text("^((0[xX])?([0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}))?$"), "The last key of the page before.")
+        .query("after", fingerprint(), "The last key of the page before.")
         .query("limit", limit(), "How many keys at most; 100 if nothing is said.")
         .query("approved_only", flag(), "Only keys that may sign in.")
         .query("pending_only", flag(), "Only keys that wait for approval.")
         .query("prefix", text("^[0-9A-Fa-f]{0,64}$"), "The first digits of the fingerprint.")
         .query("user_name", ObjectBuilder::new().schema_type(Type::String), "An account name.")
+        .query("beside", fingerprint(), "A key of the identity, whose every key is the answer, the primary one first.")
         .answers_list::<KeyEntry>(200, "The keys.")
         .fails(&[ErrorCode::InvalidFingerprint])
 }
@@ -122,6 +122,10 @@ fn of_one_key() -> Vec<Described> {
 
 fn limit() -> Schema {
     number(1, usize::try_from(MOST_KEYS).unwrap_or(usize::MAX))
+}
+
+fn flag() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true", "false", "1", "0", ""])).build()
 }
 
 /// A place in a list that only grows.

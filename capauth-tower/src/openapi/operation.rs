@@ -61,6 +61,7 @@ struct Answer {
     codes: Codes,
     is_page: bool,
     is_stream: bool,
+    files: &'static [&'static str],
     example: Option<&'static str>,
     headers: BTreeMap<&'static str, &'static str>,
 }
@@ -153,6 +154,14 @@ impl Described {
         T::schemas(&mut self.schemas);
         self.body = Some(Body { schema: Ref::from_schema_name(&name).into(), name, forms });
         self.fails(&[ErrorCode::UnsupportedVersion])
+    }
+
+    /// Takes a page's form.
+    pub(super) fn form<T: ToSchema>(mut self) -> Self {
+        self.collect::<T>();
+        let (name, forms) = (T::name().into_owned(), &[FORM][..]);
+        self.body = Some(Body { schema: Ref::from_schema_name(&name).into(), name, forms });
+        self
     }
 
     /// Demands a member of the body that is optional elsewhere.
@@ -251,6 +260,17 @@ impl Described {
         self
     }
 
+    /// Answers a file of one of these types.
+    pub(super) fn answers_file(
+        mut self,
+        status: u16,
+        words: &'static str,
+        types: &'static [&'static str],
+    ) -> Self {
+        self.answer_of(status, words).files = types;
+        self
+    }
+
     /// Answers a stream of events, to whoever accepts `text/event-stream`.
     pub(super) fn answers_stream(mut self, status: u16, words: &'static str) -> Self {
         self.answer_of(status, words).is_stream = true;
@@ -261,6 +281,12 @@ impl Described {
     pub(super) fn qr_nonce_in_path(self) -> Self {
         self.in_path("nonce", NonceText::schema(), "The nonce of the QR code.")
             .fails(&[ErrorCode::InvalidNonce, ErrorCode::NotFound])
+    }
+
+    /// Refuses for these reasons on a page.
+    pub(super) fn fails_on_a_page(self, codes: &[ErrorCode]) -> Self {
+        let statuses = codes.iter().map(|code| code.status());
+        statuses.fold(self.fails(codes), |described, status| described.answers_page(status, ""))
     }
 
     /// Answers without a body.
@@ -414,6 +440,10 @@ impl Answer {
         if self.is_stream {
             let text = ObjectBuilder::new().schema_type(Type::String);
             response = response.content("text/event-stream", Content::new(Some(RefOr::from(text))));
+        }
+        for kind in self.files {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            response = response.content(*kind, Content::new(Some(RefOr::from(text))));
         }
         for (name, words) in self.headers {
             let header = HeaderBuilder::new().schema(Some(String::schema())).description(Some(words));

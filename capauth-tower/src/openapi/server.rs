@@ -20,6 +20,20 @@ pub(super) fn operations() -> Vec<Described> {
         get("/health", "health", "Whether the server works")
             .answers::<Health>(200, "It does.")
             .answers::<Health>(503, "A store is gone."),
+        get("/capauth/me", "mePage", "A person's own page")
+            .words("Keys and sessions of whoever is signed in to the service itself. Who accepts pages is sent to sign in.")
+            .only(&[Access::Session, Access::Person])
+            .answers_page(200, "The page.")
+            .answers_nothing(303, "Nobody is signed in.")
+            .with_header(303, "Location", "The login page, with the way back.")
+            .fails_on_a_page(&[ErrorCode::InvalidToken, ErrorCode::NotConfigured]),
+        get("/capauth/admin", "adminPage", "The administrators' page")
+            .words("For a fresh session of an administrator's key, and the administrator's token. Who accepts pages is sent to sign in.")
+            .administrators()
+            .answers_page(200, "The page.")
+            .answers_nothing(303, "Nobody is signed in.")
+            .with_header(303, "Location", "The login page, with the way back.")
+            .fails_on_a_page(&[ErrorCode::InvalidToken, ErrorCode::Forbidden, ErrorCode::NotConfigured, ErrorCode::TooManyRequests]),
         get("/.well-known/jwks.json", "jwks", "The keys that access tokens are checked with")
             .answers_object(200, "A JWK set (RFC 7517)."),
         get("/capauth/v1/revocations", "revocations", "What ended before its time")

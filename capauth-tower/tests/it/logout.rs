@@ -76,13 +76,36 @@ async fn attack_link_to_logout_asks_first() {
     assert_eq!(site.get("/auth/capauth/me", &[("cookie", &cookie)]).await.status(), 401);
 }
 
+/// Our login page goes on to any path of the site that a link to it names: this one, too, and then the browser says that a
+/// page of ours leads there. So does a link that somebody else wrote into a page of ours.
 #[tokio::test]
-async fn a_page_of_the_site_may_end_the_session_by_a_link() {
+async fn attack_login_that_leads_on_to_logout() {
     let site = Site::new().await;
     let cookie = site.cookie(&Person::new("alice"), Value::Null).await;
-    let answer =
-        site.get("/capauth/v1/logout", &[("cookie", &cookie), ("sec-fetch-site", "same-origin")]).await;
-    assert!(answer.clears_cookie());
+    let own = [("cookie", &*cookie), ("sec-fetch-site", "same-origin")];
+    for more in [
+        &[][..],
+        &[("sec-fetch-dest", "document")],
+        &[("sec-fetch-dest", "iframe")],
+        &[("sec-fetch-dest", "image")],
+        &[("sec-fetch-dest", "script")],
+        &[("sec-fetch-dest", "")],
+        &[("sec-fetch-dest", "empty"), ("sec-fetch-dest", "document")],
+        &[("sec-fetch-dest", "empty"), ("sec-fetch-site", "cross-site")],
+    ] {
+        let answer = site.get("/capauth/v1/logout", &[&own[..], more].concat()).await;
+        assert!(answer.text().contains("<form method=\"post\" action=\"logout\">"), "{more:?}");
+        assert_eq!(answer.header("set-cookie"), "", "{more:?}");
+    }
+    assert_eq!(site.get("/auth/capauth/me", &[("cookie", &cookie)]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_script_of_the_site_may_end_the_session_by_get() {
+    let site = Site::new().await;
+    let cookie = site.cookie(&Person::new("alice"), Value::Null).await;
+    let fetched = [("cookie", &*cookie), ("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")];
+    assert!(site.get("/capauth/v1/logout", &fetched).await.clears_cookie());
     assert_eq!(site.get("/auth/capauth/me", &[("cookie", &cookie)]).await.status(), 401);
 }
 

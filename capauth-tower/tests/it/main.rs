@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
 
 mod admin;
+mod admin_page;
 mod browsers;
 mod faults;
 mod guards;

@@ -8,7 +8,7 @@ use serde_json::json;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::person::Person;
-use crate::site::{Site, request};
+use crate::site::{ORIGIN, Site, request};
 
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
@@ -81,15 +81,18 @@ async fn attack_open_redirect_by_the_path_that_asks_for_a_login() {
 }
 
 #[tokio::test]
-async fn the_page_is_served_to_anybody_and_nothing_of_the_request_stands_in_it() {
+async fn the_page_is_served_to_anybody_and_no_markup_of_the_request_stands_in_it() {
     let site = Site::new().await;
-    let page = site.get("/auth/capauth/login?redirect=%22%3E%3Cscript%3E", &[HTML]).await;
+    let page = site.get("/auth/capauth/login?redirect=/%22%3E%3Cscript%3E", &[HTML]).await;
     assert_eq!((page.status().as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
-    assert_eq!(page.text(), site.get("/auth/capauth/login", &[]).await.text());
+    assert!(!page.text().contains("<script>"), "{}", page.text());
     let policy = page.header("content-security-policy");
-    assert!(policy.contains("script-src 'sha256-") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(policy.contains("script-src 'nonce-") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert_eq!(page.header("x-frame-options"), "DENY");
     // Somebody whose session ended must reach it.
     assert_eq!(site.get("/auth/capauth/login", &[("cookie", "__Host-capauth=stale")]).await.status(), 200);
-    assert_eq!(site.post("/auth/capauth/login", &[], &json!({})).await.status(), 405);
+    // What is sent back is its own form, from a page of this site.
+    assert_eq!(site.post("/auth/capauth/login", &[], &json!({})).await.status(), 403);
+    assert_eq!(site.post("/auth/capauth/login", &[("origin", ORIGIN)], &json!({})).await.status(), 415);
+    assert_eq!(site.send(request("PUT", "/auth/capauth/login", &[], "")).await.status(), 405);
 }
