@@ -9,12 +9,14 @@
 )]
 
 pub mod book;
+pub mod example;
 pub mod foreign;
 pub mod gpg;
 pub mod http;
 pub mod keys;
 pub mod life;
 pub mod login;
+pub mod pages;
 pub mod process;
 pub mod scrape;
 pub mod sequoia;

@@ -232,6 +232,29 @@ async fn attack_requests_with_the_victims_cookie() {
     browser.me(&cookie).await.refused("401 invalid_token");
 }
 
+/// A link to our own login page, which goes on to the way out once somebody has signed in.
+#[tokio::test]
+async fn attack_login_that_leads_on_to_logout() {
+    const LOGOUT: &str = "/capauth/v1/logout";
+    let browser = Browser::at(&[]);
+    let mut body = browser.answer(Some(ORIGIN)).await;
+    body["redirect"] = LOGOUT.into();
+    let login = browser.verify(&body).await;
+    assert_eq!(login.ok()["redirect"], LOGOUT, "it is a path of the site");
+    let cookie = login.header("set-cookie").split(';').next().unwrap().to_owned();
+    let follow = async |dest| {
+        let says = [("cookie", &*cookie), ("sec-fetch-site", "same-origin"), ("sec-fetch-dest", dest)];
+        browser.send("GET", LOGOUT, None, &says).await
+    };
+    let asked = follow("document").await;
+    assert!(asked.header("content-type").starts_with("text/html") && asked.text().contains("<form"));
+    assert_eq!(asked.header("set-cookie"), "");
+    browser.me(&cookie).await.ok();
+    // A script of the site asks nobody.
+    follow("empty").await.ok();
+    browser.me(&cookie).await.refused("401 invalid_token");
+}
+
 #[tokio::test]
 async fn attack_open_redirect() {
     let browser = Browser::at(&[]);

@@ -144,7 +144,7 @@ async fn attack_headers_and_addresses_without_end() {
             "GET /capauth/v1/token-info?token={} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
             &long[..60_000]
         ),
-        "GET / HTTP/1.1\r\n\r\n".to_owned(),
+        "GET /nowhere HTTP/1.1\r\n\r\n".to_owned(),
         "\0\0\0\0\r\n\r\n".to_owned(),
         "GET /health HTTP/9.9\r\nHost: x\r\n\r\n".to_owned(),
         "POST /capauth/v1/verify HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n".to_owned(),

@@ -308,8 +308,9 @@ async fn bodies_are_json_and_nothing_else() {
 async fn paths_are_exact() {
     let (_service, client) = service();
     client.get("/capauth/v1/status").await.ok();
+    let front = client.get("/").await;
+    assert_eq!((front.status, front.header("location")), (303, "/capauth/me"));
     for path in [
-        "/",
         "/capauth",
         "/capauth/v1",
         "/capauth/v1/",

@@ -29,9 +29,9 @@ struct Cli {
 enum Chore {
     /// Install what the tests and checks need. Quick when it is all there.
     ///
-    /// cargo-nextest (by cargo), gpg and the libraries of the other OpenPGP backends (by apt, as root or
-    /// through sudo), OpenPGP.js (by npm, into tests/js/node_modules) and the Python client (by pip, into
-    /// target/venv). Nothing is installed twice.
+    /// cargo-nextest (by cargo), gpg, Chromium and the libraries of the other OpenPGP backends (by apt, as root or
+    /// through sudo), OpenPGP.js and Playwright (by npm, into tests/js/node_modules) and the Python client (by pip,
+    /// into target/venv). Nothing is installed twice.
     Setup,
     /// Run every test: setup, the suites under cargo-nextest, then the examples in the documentation.
     ///

@@ -16,7 +16,7 @@ pub(crate) fn for_everything() -> Outcome {
     Ok(())
 }
 
-/// What the suites need: a runner, gpg, a terminal, OpenPGP.js, the Python client.
+/// What the suites need: a runner, gpg, a terminal, a browser, OpenPGP.js, the Python client.
 pub(crate) fn for_tests() -> Outcome {
     if !succeeds(&mut cargo("nextest --version")) {
         install_tool("cargo-nextest", &["--no-default-features", "--features", "default-no-update"])?;
@@ -30,6 +30,13 @@ pub(crate) fn for_tests() -> Outcome {
             apt(&[package])?;
         }
     }
+    // A shell that reads quotes differently, and a clock that a test can move.
+    for (tool, package) in [("zsh", "zsh"), ("faketime", "faketime")] {
+        if !succeeds(program(tool).arg("--version")) {
+            apt(&[package])?;
+        }
+    }
+    browser()?;
     node_modules()?;
     python_venv()
 }
@@ -73,6 +80,16 @@ fn venv_dir() -> PathBuf {
     root().join("target/venv")
 }
 
+/// A Chromium of any kind, as `tests/js/pages/harness.mjs` looks for it, and letters for its pictures.
+fn browser() -> Outcome {
+    let mut names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"].into_iter();
+    let given = std::env::var_os("CAPAUTH_TEST_CHROMIUM").is_some();
+    if given || names.any(|name| succeeds(program(name).arg("--version"))) {
+        return Ok(());
+    }
+    apt(&["chromium", "fonts-dejavu-core"])
+}
+
 /// Builds a tool unoptimised: it runs for seconds, so minutes of optimising never pay.
 fn install_tool(name: &str, options: &[&str]) -> Outcome {
     step(
@@ -89,7 +106,7 @@ fn node_modules() -> Outcome {
         return Ok(());
     }
     if !succeeds(program("npm").arg("--version")) {
-        return Err(Failure::new("npm is missing: install Node.js 18 or later with npm"));
+        return Err(Failure::new("npm is missing: install Node.js 20 or later with npm"));
     }
     step("npm packages for the tests", program("npm").arg("ci").current_dir(&folder))?;
     done("node-modules", &inputs)

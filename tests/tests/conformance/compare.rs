@@ -120,6 +120,7 @@ fn other_lines(sign: char, text: &str, other: &str) -> String {
 
 /// All headers but the time of day, as lines in order; what is random is masked.
 fn headers(answer: &Answer) -> Vec<String> {
+    let is_page = answer.header("content-type").starts_with("text/html");
     let mut lines: Vec<String> = answer
         .headers
         .iter()
@@ -128,6 +129,9 @@ fn headers(answer: &Answer) -> Vec<String> {
             ("set-cookie", Some((pair, attributes)), Some((cookie, _))) if !pair.ends_with('=') => {
                 format!("{name}: {cookie}=*;{attributes}")
             }
+            ("content-security-policy", ..) => format!("{name}: {}", masked(value, "'nonce-", '\'')),
+            // What is masked on it is of any length.
+            ("content-length", ..) if is_page => format!("{name}: *"),
             _ => format!("{name}: {value}"),
         })
         .collect();
@@ -146,7 +150,21 @@ fn without(added: &[&str], mut lines: Vec<String>, expected: &Answer) -> Vec<Str
 fn written(answer: &Answer, headers: &[String]) -> String {
     let interim = if answer.continued { "100\n" } else { "" };
     let body = mask(&mask(&answer.text(), "nonce"), "qr_payload");
+    let body = RANDOM_ON_PAGES.iter().fold(body, |body, before| masked(&body, before, '"'));
     format!("{interim}{}\n{}\n\n{body}\n", answer.brief(), headers.join("\n"))
+}
+
+/// What is random on a page, by what stands before it; and what its script is told, which says who keeps the keys.
+const RANDOM_ON_PAGES: [&str; 3] = [" nonce=\"", " name=\"token\" value=\"", " data-settings=\""];
+
+/// Replaces what stands between this and an end.
+fn masked(text: &str, before: &str, end: char) -> String {
+    let mut pieces = text.split(before);
+    let mut masked = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let _ = write!(masked, "{before}*{}", piece.find(end).map_or("", |end| &piece[end..]));
+    }
+    masked
 }
 
 /// Replaces the text of a JSON member, wherever it stands.

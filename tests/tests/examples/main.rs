@@ -9,17 +9,15 @@
     clippy::string_slice
 )]
 
-mod program;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use capauth_tests::example::{Example, example, free_port, pretend_cargo};
 use capauth_tests::gpg::Gpg;
 use capauth_tests::http::{Answer, Challenge, Client, SignIn, send};
 use capauth_tests::service::{ADMIN_TOKEN, Service, workspace};
 use capauth_tower::CapAuth;
-use program::{Example, example, free_port};
 use serde_json::{Value, json};
 
 const CREDENTIAL: &str = "the-credential-of-an-example-0123456789abcdef";
@@ -274,7 +272,7 @@ fn block(mark: &str) -> String {
 /// Runs a block as it stands, except that what cargo would build has been built. Answers the claims it prints.
 fn run_block(mark: &str, settings: &[(&str, &str)]) -> Value {
     let commands = tempfile::tempdir().unwrap();
-    program::pretend_cargo(commands.path());
+    pretend_cargo(commands.path());
     let path = format!("{}:{}", commands.path().display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")
         .args(["-c", &block(mark)])

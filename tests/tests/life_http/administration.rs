@@ -202,7 +202,20 @@ pub(crate) async fn the_log_is_read_page_by_page(framework: Framework) {
     }
     assert_eq!(&walked, entries);
     assert_eq!(whole["cursor"], after);
-    for bad in ["limit=0", "limit=1001", "after=x", "after=-1", "after=1&after=2"] {
+    let (mut back, mut before) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/audit?limit=2&newest_first=true&after={before}");
+        let page = world.admin("GET", &path, Value::Null).await.ok();
+        let some = page["entries"].as_array().unwrap();
+        if some.is_empty() {
+            break;
+        }
+        before = page["cursor"].to_string();
+        back.extend(some.clone());
+    }
+    back.reverse();
+    assert_eq!(&back, entries, "from the last line to the first");
+    for bad in ["limit=0", "limit=1001", "after=x", "after=-1", "after=1&after=2", "newest_first=maybe"] {
         world.admin("GET", &format!("/audit?{bad}"), Value::Null).await.refused("400 invalid_request");
     }
 }
@@ -269,6 +282,14 @@ pub(crate) async fn keys_are_found_by_what_is_known_of_them(framework: Framework
         assert_eq!(ask(&format!("prefix={lower}")).await, waits);
     }
     assert_eq!(ask("prefix=").await.len(), 3);
+    // All keys of an identity, by any of them, the primary one first.
+    for key in [&alice, &second] {
+        let beside = ask(&format!("beside={}", key.fingerprint)).await;
+        assert_eq!(beside, [alice.fingerprint.as_str(), second.fingerprint.as_str()]);
+    }
+    assert_eq!(ask(&format!("beside={}", pending.fingerprint)).await, waits);
+    assert!(ask(&format!("beside={NOBODY}")).await.is_empty());
+    world.admin("GET", "/keys?beside=xyz", Value::Null).await.refused("400 invalid_fingerprint");
     for bad in ["prefix=xyz", "pending_only=maybe", &format!("prefix={}", "0".repeat(65))] {
         world.admin("GET", &format!("/keys?{bad}"), Value::Null).await.refused("400 invalid_request");
     }

@@ -1,6 +1,6 @@
 //! Who administers: asked at every endpoint that only administrators may use.
 
-use capauth_tests::http::Answer;
+use capauth_tests::http::{Answer, send};
 use serde_json::{Value, json};
 
 use crate::people::Key;
@@ -55,6 +55,12 @@ async fn with_token(world: &World, endpoint: &Endpoint, token: Option<&str>) -> 
 async fn with_cookie(world: &World, endpoint: &Endpoint, cookie: &str, origin: &str) -> Answer {
     let path = format!("/capauth/v1{}", endpoint.path);
     world.browse(cookie, origin, endpoint.method, &path, &endpoint.body).await
+}
+
+/// The administrators' page, as a browser is answered.
+async fn page(world: &World, cookie: &str) -> Answer {
+    send(world.client.request("GET", "/capauth/admin").header("cookie", cookie).header("accept", "text/html"))
+        .await
 }
 
 /// A world with an administrator's key, and somebody to administer.
@@ -114,6 +120,7 @@ pub(crate) async fn a_listed_keys_fresh_session_opens_every_endpoint(framework: 
         let answer = with_cookie(&world, &endpoint, &cookie, ORIGIN).await;
         check(&endpoint, "with a session", &answer, endpoint.answer);
     }
+    assert!(page(&world, &cookie).await.text().contains("admin.js"));
 }
 
 pub(crate) async fn attack_administration_with_a_stale_session(framework: Framework) {
@@ -124,6 +131,9 @@ pub(crate) async fn attack_administration_with_a_stale_session(framework: Framew
         let answer = with_cookie(&world, &endpoint, &cookie, ORIGIN).await;
         check(&endpoint, "after a quarter of an hour", &answer, "403 forbidden");
     }
+    let refused = page(&world, &cookie).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("Sign in again") && !refused.text().contains("admin.js"));
     world.browse(&cookie, "", "GET", "/auth/capauth/me", &Value::Null).await.ok();
     let cookie = world.cookie(&admin).await;
     world.browse(&cookie, "", "GET", "/capauth/v1/keys", &Value::Null).await.ok();

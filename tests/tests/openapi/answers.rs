@@ -5,6 +5,7 @@ use capauth_tower::{EnrollmentMode, ServiceEntry};
 use serde_json::{Value, json};
 
 use crate::another_device;
+use crate::browser::{Browser, HTML};
 use crate::description::DOCUMENT;
 use crate::devices::{APP, APP_ORIGIN};
 use crate::people::Key;
@@ -17,7 +18,10 @@ const CREDENTIAL: &str = "a-credential-of-an-application-0123456789";
 
 async fn world() -> World {
     let service = || ServiceEntry::new(APP).origin(APP_ORIGIN).credential(CREDENTIAL.into());
-    World::with(Framework::Axum, |config| config.service(service())).await
+    World::with(Framework::Axum, |config| {
+        config.service(service()).admin_fingerprints([NOBODY.parse().unwrap()])
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,7 +60,7 @@ fn spoiled(told: &Told, document: &Value) {
     );
     every_one_is_bad(
         &told.changed(|answer| {
-            answer["type"] = "text/plain".into();
+            answer["type"] = "text/none".into();
             Some(())
         }),
         "another type",
@@ -129,6 +133,8 @@ async fn logins(world: &World, told: &mut Told) {
 async fn pages(world: &World, told: &mut Told) {
     let key = world.member().await;
     told.note("GET /auth/capauth/login", world.client.get("/auth/capauth/login?redirect=/a").await);
+    form(world, told, &key).await;
+    files(world, told, &key).await;
     let ask = json!({"fingerprint": key.fingerprint, "origin": ORIGIN});
     let answer = world.client.post("/auth/capauth/challenge", &ask).await;
     let challenge = Challenge::read(&told.note("POST /auth/capauth/challenge", answer));
@@ -151,6 +157,46 @@ async fn pages(world: &World, told: &mut Told) {
     told.note("POST /auth/capauth/logout", elsewhere).refused("403 forbidden");
     told.note("GET /logout", browse("GET", "/capauth/v1/logout").await);
     told.note("POST /auth/capauth/logout", browse("POST", "/auth/capauth/logout").await).ok();
+}
+
+/// The form of the login page: filled in, refused on a page, refused in JSON, and good.
+async fn form(world: &World, told: &mut Told, key: &Key) {
+    const FORM: &str = "POST /auth/capauth/login";
+    let mut browser = Browser::of(&world.client);
+    let first = browser.open("/auth/capauth/login").await;
+    let second = browser.submit(&first, &[("fingerprint", &key.fingerprint)]).await;
+    assert_eq!(told.note(FORM, second.answer.clone()).status, 200);
+    let none = browser.submit(&second, &[("signature", "none")]).await;
+    assert_eq!(told.note(FORM, none.answer.clone()).status, 401);
+    let foreign = browser.submit(&first, &[("token", "none")]).await;
+    assert_eq!(told.note(FORM, foreign.answer).status, 403);
+    told.note(FORM, world.client.post("/auth/capauth/login", &json!({})).await).refused("403 forbidden");
+    let signature = key.sign(&none.payload(), world.now());
+    let done = browser.submit(&none, &[("signature", &signature)]).await;
+    assert_eq!(told.note(FORM, done.answer).status, 303);
+}
+
+/// The other pages, and what they load.
+async fn files(world: &World, told: &mut Told, key: &Key) {
+    told.note("GET /auth/capauth/qr", world.client.get("/auth/capauth/qr").await);
+    let off = World::with(Framework::Axum, |config| config.qr(false)).await;
+    told.note("GET /auth/capauth/qr", off.client.get("/auth/capauth/qr").await).refused("404 not_found");
+    told.note("GET /auth/capauth/qr", Browser::of(&off.client).open("/auth/capauth/qr").await.answer);
+    const ASSET: &str = "GET /auth/capauth/assets/{version}/{name}";
+    let page = Browser::of(&world.client).open("/auth/capauth/login").await;
+    let style = page.html.split('"').find(|text| text.ends_with("/style.css")).unwrap();
+    told.note(ASSET, world.client.get(&page.resolve(style)).await);
+    told.note(ASSET, world.client.get("/auth/capauth/assets/0/style.css").await).refused("404 not_found");
+    let token = world.token(key).await;
+    for (operation, token) in [("GET /capauth/me", &*token), ("GET /capauth/admin", ADMIN_TOKEN)] {
+        let path = operation.trim_start_matches("GET ");
+        assert_eq!(told.note(operation, world.client.get_as(token, path).await).status, 200);
+        told.note(operation, world.client.get(path).await).refused("401 invalid_token");
+        let nobody = Browser::of(&world.client).open(path).await;
+        assert_eq!(told.note(operation, nobody.answer).status, 303);
+    }
+    let stranger = world.client.request("GET", "/capauth/admin").bearer_auth(&token).header("accept", HTML);
+    assert_eq!(told.note("GET /capauth/admin", send(stranger).await).status, 403);
 }
 
 async fn tokens(world: &World, told: &mut Told) {

@@ -18,6 +18,10 @@ mod told;
 #[allow(dead_code, reason = "that suite uses all of it")]
 #[path = "../qr/world.rs"]
 mod devices;
+// The browser of the suite about the login page's form.
+#[allow(dead_code, reason = "that suite uses all of it")]
+#[path = "../form/browser.rs"]
+mod browser;
 // The people and the service of the suite about the life of a key.
 #[allow(dead_code, reason = "that suite uses all of it")]
 #[path = "../life_http/people.rs"]

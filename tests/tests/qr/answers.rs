@@ -228,6 +228,12 @@ pub(crate) async fn attack_administration_from_another_device(framework: Framewo
         let refused = keys(&cookie(signed_in.header("set-cookie"))).await;
         refused.refused("403 forbidden");
         assert!(refused.json()["error_description"].as_str().unwrap().contains("another device"));
+        // Their browser says so in a page.
+        let cookie = cookie(signed_in.header("set-cookie"));
+        let page = world.client.request("GET", "/capauth/admin").header("cookie", cookie);
+        let page = send(page.header("accept", "text/html")).await;
+        assert_eq!(page.status, 403);
+        assert!(page.text().contains("Sign in on this device to administer"), "{}", page.text());
     }
     // The token says it too, so that no session made of it forgets.
     let desktop = world.desktop().await;

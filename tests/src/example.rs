@@ -1,4 +1,4 @@
-//! A built example, started for a test and stopped with it.
+//! A built example of `examples/`, started for a test and stopped with it. `cargo xtask test` builds them.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use capauth_tests::service::signal;
 use tempfile::TempDir;
+
+use crate::service::signal;
 
 /// What every example prints once it listens.
 const READY: &str = "listening on http://127.0.0.1:";
@@ -21,7 +22,8 @@ const READY: &str = "listening on http://127.0.0.1:";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running example in a temporary folder. Killed when dropped.
-pub(crate) struct Example {
+#[derive(Debug)]
+pub struct Example {
     child: Child,
     url: String,
     folder: Arc<TempDir>,
@@ -34,12 +36,12 @@ pub(crate) struct Example {
 impl Example {
     /// Starts an example in a folder of its own, at a free port unless the settings have one, and waits until it
     /// listens.
-    pub(crate) fn start(name: &str, settings: &[(&str, &str)]) -> Self {
+    pub fn start(name: &str, settings: &[(&str, &str)]) -> Self {
         Self::start_in(&Arc::new(tempfile::tempdir().expect("a temporary folder")), name, settings)
     }
 
     /// Starts an example in this folder.
-    pub(crate) fn start_in(folder: &Arc<TempDir>, name: &str, settings: &[(&str, &str)]) -> Self {
+    pub fn start_in(folder: &Arc<TempDir>, name: &str, settings: &[(&str, &str)]) -> Self {
         let given = settings.iter().find(|(key, _)| *key == "PORT").map(|(_, port)| (*port).to_owned());
         let port = given.unwrap_or_else(|| free_port().to_string());
         let mut child = Command::new(example(name))
@@ -72,27 +74,28 @@ impl Example {
         heard.unwrap_or_else(|e| panic!("no line `{READY}…` ({e}); it said:\n{}", self.printed()))
     }
 
-    fn printed(&self) -> String {
+    /// Everything it printed up to now.
+    pub fn printed(&self) -> String {
         self.printed.lock().expect("no reader panics").clone()
     }
 
     /// Where it listens.
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// The port it listens on.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port in the URL")
     }
 
     /// The folder it runs in.
-    pub(crate) fn folder(&self) -> &TempDir {
+    pub fn folder(&self) -> &TempDir {
         &self.folder
     }
 
     /// Presses Ctrl-C and waits for a clean end. Answers where it ran, and all that it printed.
-    pub(crate) fn interrupt(mut self) -> (Arc<TempDir>, String) {
+    pub fn interrupt(mut self) -> (Arc<TempDir>, String) {
         signal(self.child.id(), "INT");
         loop {
             match self.lines.recv_timeout(LIMIT) {
@@ -137,7 +140,7 @@ fn read(
 
 /// A port that nobody listens on, for a program that must know its own before it starts. Below those that the system
 /// gives to whoever asks for any, and another in each of the processes that run at once.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let process = u16::try_from(std::process::id() % 1200).expect("a small number") * 10;
     let mut ports = std::iter::from_fn(|| Some(20_000 + process + NEXT.fetch_add(1, Ordering::Relaxed) % 10));
@@ -146,7 +149,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// The folder of the programs of the profile that this one was built with.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let here = std::env::current_exe().expect("this program has a path");
     let folders = here.ancestors().skip(1);
     let profile = folders.into_iter().find(|folder| !folder.ends_with("deps"));
@@ -154,7 +157,7 @@ fn programs() -> PathBuf {
 }
 
 /// The program of an example. Fails where it is missing, or older than what it was made of.
-pub(crate) fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     let program = programs().join(name);
     let built = modified(&program);
     let made_of = fs::read_to_string(program.with_extension("d")).unwrap_or_default();
@@ -173,7 +176,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 /// Puts a `cargo` into a folder that builds nothing, and runs what has been built: `run --bin …` and `run -p …`.
-pub(crate) fn pretend_cargo(folder: &Path) {
+pub fn pretend_cargo(folder: &Path) {
     for name in ["axum-local", "axum-remote", "agent"] {
         example(name);
     }
