@@ -23,7 +23,6 @@ use capauth_tower::{AdmittedOrigin, AuthErrorKind, Traced, count_refusal, method
 use http::{HeaderValue, StatusCode, header};
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use self::cors::Cors;
@@ -122,9 +121,8 @@ impl Inner {
         }
         let mut response = match &origin {
             Some(_) if cors::is_preflight(&request) => cors::preflight(),
-            _ => self.answer(&mut inner, request, &id).instrument(span.clone()).await,
+            _ => self.answer(&mut inner, request, &id).instrument(span).await,
         };
-        Line::end(&span, &response);
         if let Some(latency) = &self.latency {
             latency.note(line.route(), line.method, response.status(), line.begun.elapsed());
         }
@@ -197,7 +195,8 @@ impl Line {
     }
 
     /// The span in which the request is answered: whatever is logged meanwhile carries its id. Its level is above all
-    /// others, so that it is there where errors alone are logged; nothing is made where it is filtered out.
+    /// others, so that it is there where errors alone are logged; nothing is made where it is filtered out. What came of
+    /// the request stands in its line, which is written when the span is over.
     fn span(&self, id: &HeaderValue) -> Span {
         tracing::error_span!(
             target: "capauth::request",
@@ -205,16 +204,7 @@ impl Line {
             method = self.method,
             route = self.route().unwrap_or("-"),
             id = id.to_str().unwrap_or_default(),
-            status = Empty,
-            kind = Empty,
         )
-    }
-
-    fn end(span: &Span, response: &Response) {
-        if !span.is_disabled() {
-            // At once: each record costs.
-            tracing::record_all!(span, status = response.status().as_u16(), kind = kind(response));
-        }
     }
 
     fn log(&self, response: &Response, id: &HeaderValue) {
