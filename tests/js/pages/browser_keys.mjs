@@ -33,7 +33,7 @@ export async function make(page, name = "My laptop", words = PASSPHRASE) {
 
 export async function signIn(page, harness) {
   await button(page, "Sign in").click();
-  await page.waitForURL(harness.url("/"));
+  await page.waitForURL(harness.home());
 }
 
 /** Everything that this site's databases and its other storage hold, as any script of the site can read it. */

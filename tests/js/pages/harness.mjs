@@ -63,8 +63,6 @@ export class Harness {
       slowMo: headed ? 300 : 0,
       proxy: { server: harness.relay.address },
     });
-    // The service has nothing at its root, where a login leads that was asked for nothing else.
-    if (facts.app === "service") harness.expectStatus("/", 404, { optional: true });
     const people = Object.values(facts.people ?? {});
     for (const { secretKey, passphrase } of people) await harness.privateKey(secretKey, passphrase);
     return harness;
@@ -179,6 +177,11 @@ export class Harness {
     if (passphrase) this.secret(passphrase, "a passphrase");
   }
 
+  /** Where a login leads that came from nowhere: the service has no front page, and leads to the person's own. */
+  home() {
+    return this.url(this.facts.app === "service" ? "/capauth/me" : "/");
+  }
+
   /** Who is signed in, as the server sees it: `{status, body}` of `GET /auth/capauth/me`. */
   async me(page) {
     const answer = await page.context().request.get(this.url("/auth/capauth/me"));
@@ -187,9 +190,7 @@ export class Harness {
 
   /** Waits until the page is where a login leads, and fails unless this person is signed in there. */
   async signedIn(page, person, path = "/") {
-    // The service has no front page: it leads to the person's own.
-    const own = path === "/" && this.facts.app === "service";
-    await page.waitForURL(this.url(own ? "/capauth/me" : path));
+    await page.waitForURL(path === "/" ? this.home() : this.url(path));
     const { status, body } = await this.me(page);
     assert.deepEqual([status, body?.sub], [200, person.fingerprint]);
   }

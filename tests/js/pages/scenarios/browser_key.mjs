@@ -282,13 +282,13 @@ export async function browser_key_by_keyboard({ harness, facts }) {
   await keyboard.tabTo(page, page.getByLabel("Keep the key unlocked"));
   await page.keyboard.press("ArrowDown");
   await keyboard.press(page, button(page, "Sign in"));
-  await page.waitForURL(harness.url("/"));
+  await page.waitForURL(harness.home());
 
   await open(harness, page);
   await keyboard.press(page, button(page, "Lock now"));
   await passphrase(page).waitFor();
   await page.keyboard.insertText(suggested);
   await page.keyboard.press("Enter");
-  await page.waitForURL(harness.url("/"));
+  await page.waitForURL(harness.home());
   assert.equal((await harness.me(page)).status, 200);
 }
