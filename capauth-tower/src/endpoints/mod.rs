@@ -154,11 +154,11 @@ impl Endpoints {
         // What no login asks for is in a box: the largest of all these would else be a part of every request's future, and
         // be moved wherever that is.
         let answer = match call {
-            Call::LoginPage => form::page(&exchange).await,
+            Call::LoginPage => Box::pin(form::page(&exchange)).await,
             Call::PhonePage => pages::phone(&exchange),
             Call::Asset => pages::asset(&exchange),
-            Call::MePage => pages::me(&exchange).await,
-            Call::AdminPage => pages::administration(&exchange).await,
+            Call::MePage => Box::pin(pages::me(&exchange)).await,
+            Call::AdminPage => Box::pin(pages::administration(&exchange)).await,
             Call::LoginChallenge => login::challenge(&exchange).await,
             Call::LoginVerify => login::verify(&exchange).await,
             Call::LoginLogout => Box::pin(logout::by_page(&exchange)).await,
